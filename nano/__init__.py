@@ -1,0 +1,1 @@
+"""Generative-synthesis explorer for compact monocular-depth networks."""

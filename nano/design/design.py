@@ -1,0 +1,165 @@
+"""A network as a value: widths of every module, nothing of trials, sizes or weights.
+
+DepthNet Nano (Wang, Famouri, Wong 2020), sections 2-3 and Table 3: a densely connected encoder
+of PBEP modules, 1x1 transitions, a bridge, and a decoder of upconv pairs that read the skips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from nano.errors import DesignError
+from nano.files import canonical_json, from_plain, read_json, short_hash
+
+
+@dataclass(frozen=True, kw_only=True)
+class Module:
+    """One building block: what it projects to, expands to and adds.
+
+    With ``squeeze`` and ``expand`` it is a PBEP (project, batch norm, expand, depthwise, project);
+    without ``squeeze`` an EP (expand, depthwise, project); with neither a plain convolution.
+
+    Attributes:
+        squeeze: Channels p of the first projection, or None.
+        expand: Channels E of the expansion and of the depthwise convolution, or None.
+        width: Channels the module adds (growth).
+        kernel: Side of the depthwise convolution's (or plain convolution's) window.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    squeeze: int | None = None
+    expand: int | None = None
+    width: int
+    kernel: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("squeeze", "expand", "width", "kernel"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise DesignError(f"module {name} = {value}: channels and kernels start at 1")
+        if self.kernel % 2 == 0:
+            raise DesignError(f"module kernel = {self.kernel}: only odd windows keep the size")
+        if self.squeeze is not None and self.expand is None:
+            raise DesignError(f"module squeeze = {self.squeeze} without expand: a PBEP needs both")
+
+    @property
+    def kind(self) -> str:
+        """``PBEP``, ``EP`` or ``conv``."""
+        if self.expand is None:
+            return "conv"
+        return "EP" if self.squeeze is None else "PBEP"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stem:
+    """The first convolution, stride 2; a 2x2 pool follows it.
+
+    Its maps before the pool are the skip of the last upconv, after the pool of the one before.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    width: int
+    kernel: int = 7
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.kernel < 1 or self.kernel % 2 == 0:
+            raise DesignError(f"stem width {self.width}, kernel {self.kernel}: width >= 1, odd kernel")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Densely connected modules at one resolution, then a 1x1 convolution to ``transition``.
+
+    Every stage but the last halves the resolution after it (average pool, then SELU); the last
+    one's 1x1 convolution is the bridge to the decoder and keeps it.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    modules: tuple[Module, ...]
+    transition: int
+
+    def __post_init__(self) -> None:
+        if self.transition < 1:
+            raise DesignError(f"stage transition = {self.transition}: channels start at 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upconv:
+    """One decoder step: upsample by two, concatenate the skip, then modules a and b."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    a: Module
+    b: Module
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """A whole network: stem, stages (the last one ends in the bridge), one upconv per stage.
+
+    The head is a 3x3 convolution to one channel at half the input's resolution.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    stem: Stem
+    stages: tuple[Stage, ...]
+    decoder: tuple[Upconv, ...]
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise DesignError("a design needs at least one stage")
+        if len(self.decoder) != len(self.stages):
+            raise DesignError(
+                f"{len(self.stages)} stages need as many upconvs, got {len(self.decoder)}"
+            )
+
+    @property
+    def bridge(self) -> int:
+        """Channels handed to the decoder: the last stage's 1x1 convolution."""
+        return self.stages[-1].transition
+
+    @property
+    def stride(self) -> int:
+        """Input pixels per pixel of the deepest maps; sizes must be multiples of it."""
+        return 2 ** (len(self.stages) + 1)
+
+    @property
+    def skips(self) -> tuple[int, ...]:
+        """Channels that each upconv reads beside the upsampled maps.
+
+        Pooled transitions from deep to shallow, then the pooled stem, then the stem.
+        """
+        pooled = [self.stem.width, *(stage.transition for stage in self.stages)]
+        return (*reversed(pooled[: len(self.stages) - 1]), self.stem.width)
+
+    @cached_property
+    def key(self) -> str:
+        """Short hash of the canonical JSON: equal designs, equal key."""
+        return short_hash(canonical_json(self))
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Raise a DesignError unless ``size`` (height, width) divides by the stride."""
+        height, width = size
+        if height < 1 or width < 1 or height % self.stride or width % self.stride:
+            near = [max(1, round(side / self.stride)) * self.stride for side in size]
+            raise DesignError(
+                f"size {height}x{width}: both sides must be multiples of {self.stride}"
+                f" (the network halves {len(self.stages) + 1} times); nearest {near[0]}x{near[1]}"
+            )
+
+
+def design_from_plain(plain: Any, where: str) -> Design:
+    """The design in parsed JSON; raises a DesignError that names ``where`` and the field."""
+    return from_plain(Design, plain, where, DesignError)
+
+
+def read_design(path: Path) -> Design:
+    """Read a design.json; raises a DesignError that names the file and what is wrong."""
+    return design_from_plain(read_json(path, DesignError), str(path))

@@ -1,0 +1,58 @@
+"""The tree of errors, and the exit code that each branch ends a command with.
+
+NanoError
+├── InputError            what a person gave is wrong: exit 2, one line
+│   ├── StudyError        a study file: its keys, types, requirements
+│   ├── DesignError       a design or prototype that cannot exist
+│   ├── DataError         images, depth maps, calibrations, caches
+│   ├── RunError          a run folder or storage: foreign, unwritable, changed space
+│   └── MissingPackage    an optional package, with the command that brings it
+├── OutputError           the machine cannot keep what was made (a full disk): exit 2
+└── Diverged              a training ended by NaN or explosion: ends that training, never a study
+"""
+
+from __future__ import annotations
+
+
+class NanoError(Exception):
+    """Base of every error that the package raises on purpose."""
+
+
+class InputError(NanoError):
+    """Something a person gave is wrong: the message says what, where and what would be right."""
+
+
+class StudyError(InputError):
+    """A study file, or an override of it, is wrong."""
+
+
+class DesignError(InputError):
+    """A design, a prototype or a size from which no network can be built."""
+
+
+class DataError(InputError):
+    """Images, depth maps, calibration files or caches that are missing, damaged or foreign."""
+
+
+class RunError(InputError):
+    """A run folder or storage that cannot be used for this study."""
+
+
+class MissingPackage(InputError):  # noqa: N818 - reads as a sentence where it is raised
+    """An optional package is not installed; the message holds the command that brings it."""
+
+
+class OutputError(NanoError):
+    """A result could not be written; nothing that stood there before was harmed."""
+
+
+class Diverged(NanoError):  # noqa: N818 - a finding about a network, not a mistake
+    """A training whose loss or activations stopped being finite, or exploded."""
+
+
+EXIT_FEASIBLE = 0
+EXIT_BUG = 1
+EXIT_INPUT = 2
+EXIT_NONE_FEASIBLE = 3
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143

@@ -1,0 +1,138 @@
+"""Files that are whole or not there, and frozen values as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nano.errors import InputError, OutputError
+
+Value = TypeVar("Value")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success it takes its place, whole and synced.
+
+    A kill at any instant leaves either the old file or the new one (temporary name, fsync,
+    rename). A full disk or a read-only folder becomes an OutputError that names the file.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(0o644)  # mkstemp makes 0600; results are meant to be read by colleagues
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """The error for a file that could not be written, in a person's words."""
+    reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+    return OutputError(f"{path}: cannot be written: {reason}")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write the whole file or nothing."""
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write the whole text file (UTF-8) or nothing."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a frozen value, or plain data, as indented JSON; whole or nothing."""
+    write_text(path, json.dumps(to_plain(value), indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, error: Callable[[str], InputError] = InputError) -> Any:
+    """Parse a JSON file; a missing or damaged one raises ``error`` naming file and place."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as missing:
+        raise error(f"{path}: no such file") from missing
+    except OSError as unreadable:
+        raise error(f"{path}: cannot be read: {unreadable.strerror}") from unreadable
+    except ValueError as damaged:  # also bytes that are not UTF-8
+        raise error(f"{path}: not JSON: {damaged}") from damaged
+
+
+def to_plain(value: Any) -> Any:
+    """Frozen dataclasses, tuples and mappings as what JSON knows; None fields are left out."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        pairs = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+        return {name: to_plain(item) for name, item in pairs if item is not None}
+    if isinstance(value, Mapping):
+        return {str(name): to_plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def from_plain(
+    cls: type[Value],
+    plain: Any,
+    where: str,
+    error: Callable[[str], InputError] = InputError,
+) -> Value:
+    """The frozen value behind parsed JSON; anything that does not fit raises ``error``.
+
+    Args:
+        cls: A dataclass with ``__pydantic_config__ = {"extra": "forbid"}``.
+        plain: What `to_plain` made, after a trip through JSON.
+        where: The file, for the message.
+        error: The branch of the error tree to raise.
+    """
+    from pydantic import TypeAdapter, ValidationError  # slow to import: only where values are read
+
+    try:
+        # By way of JSON text, because only there strict typing admits lists for tuples.
+        return TypeAdapter(cls).validate_json(json.dumps(plain), strict=True)
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        place = ".".join(str(step) for step in first["loc"]) or cls.__name__
+        message = f"{where}: {place}: {first['msg']}"
+        if first["type"] not in {"missing"} and not isinstance(first["input"], dict | list):
+            message += f", got {first['input']!r}"
+        raise error(message) from invalid
+
+
+def canonical_json(value: Any) -> str:
+    """The one JSON text of a value: sorted keys, no spaces; equal values, equal text."""
+    return json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def short_hash(text: str) -> str:
+    """Twelve hexadecimal digits of SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,236 @@
+"""What was found, with everything that makes a number mean something.
+
+Frozen values that go to JSON and back; reports are made from them alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from nano.cost.count import Cost
+from nano.design.design import Design
+from nano.errors import RunError
+from nano.files import from_plain, to_plain
+
+STAGES = ("counted", "initialised", "rung", "final", "confirmed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How depth is compared with truth; printed with every accuracy.
+
+    Attributes:
+        name: The profile's name, e.g. ``eigen652-annotated``.
+        crop: ``none``, ``garg``, ``eigen`` or ``nyu``, applied at the truth's own size.
+        min_depth_m: Truth at or below it is ignored, predictions are clipped to it.
+        max_depth_m: Truth at or above it is ignored, predictions are clipped to it.
+        truth: Kind of truth the profile is defined on: ``rendered``, ``annotated``, ``raw``,
+            ``single-scan``, ``sensor`` or ``any``.
+        flip: Whether predictions of the image and its mirror are averaged.
+        median_scaling: Whether each prediction is scaled to the truth's median first.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    name: str
+    crop: str
+    min_depth_m: float
+    max_depth_m: float
+    truth: str
+    flip: bool = False
+    median_scaling: bool = False
+
+    def describe(self) -> str:
+        """The profile in one line, for a table's caption."""
+        parts = [
+            f"crop {self.crop}",
+            f"{self.min_depth_m:g}-{self.max_depth_m:g} m",
+            f"{self.truth} truth",
+            "flip averaged" if self.flip else "no flip",
+            "median scaled" if self.median_scaling else "no median scaling",
+            "bilinear to truth size",
+            "mean over images",
+        ]
+        return f"{self.name} ({', '.join(parts)})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """The eight depth metrics, the mean over images; see reference in `nano.evaluate.metrics`.
+
+    A user's own evaluation may know only delta1 and abs_rel; what is unknown is None.
+    Lengths are metres; delta1..3, abs_rel, rmse_log and log10 have no unit.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    delta1: float
+    abs_rel: float
+    delta2: float | None = None
+    delta3: float | None = None
+    sq_rel: float | None = None
+    rmse: float | None = None
+    rmse_log: float | None = None
+    log10: float | None = None
+    images: int | None = None
+    skipped: int = 0
+    data: str = ""
+    protocol: str = ""
+
+
+METRICS = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel", "rmse", "rmse_log", "log10")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """Latency and energy of one design on one named device (milliseconds, watts, joules)."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    key: str
+    device: str
+    precision: str
+    size: tuple[int, int]
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    fps: float
+    when: str
+    power_mode: str | None = None
+    watts: float | None = None
+    joules: float | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What one training said about a design: the unit of spend.
+
+    Attributes:
+        stage: ``rung 1``, ``rung 2``, ..., ``final`` or ``confirmed``.
+        images: Training images shown (steps x batch): the spend that is compared.
+        seconds: Wall time of training and evaluation.
+        seed: Seed of the weights' start.
+        accuracy: What was measured, or None when the training ended early.
+        reason: Why it ended early.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    stage: str
+    images: int
+    seconds: float
+    seed: int
+    accuracy: Accuracy | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Everything known about one design in one study.
+
+    Attributes:
+        number: The trial's number in the study.
+        design: The whole design; the trial can be rebuilt from this record alone.
+        size: Input height and width in pixels.
+        cost: Exact cost at that size.
+        stage: The last stage reached: ``counted``, ``initialised``, ``rung k``, ``final``.
+        origin: Who proposed it: ``prototype``, or the generator's name.
+        seed: The generator's seed for this design.
+        readings: One per training, in order.
+        accuracy: Of the last reading that has one.
+        netscore: In decibels, from that accuracy; None without accuracy.
+        margins: Per requirement, <= 0 when met; without the safety.
+        feasible: Whether every requirement was met, with its safety, at the final stage.
+        reason: Why it ended before the final stage, if it did.
+        predicted: What the search foresaw of the final stage when it stopped here, if it did:
+            delta1, its standard deviation, ...; never reported as a measurement.
+        seconds: Wall time of the trial.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    number: int
+    design: Design
+    size: tuple[int, int]
+    cost: Cost
+    stage: str
+    origin: str
+    seed: int
+    readings: tuple[Reading, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    accuracy: Accuracy | None = None
+    netscore: float | None = None
+    margins: dict[str, float] = field(default_factory=dict)
+    feasible: bool = False
+    reason: str | None = None
+    predicted: dict[str, float] | None = None
+    seconds: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """The design's key."""
+        return self.design.key
+
+    @property
+    def spend_images(self) -> int:
+        """Training images spent on this design within its trial."""
+        return sum(reading.images for reading in self.readings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """A finalist retrained with fresh seeds and judged on data the search never saw.
+
+    Attributes:
+        number: The trial it comes from.
+        key: The design's key.
+        readings: One per fresh seed.
+        accuracy: The mean over the seeds.
+        delta1_sd: Standard deviation of delta1 over the seeds (n - 1), None for one seed.
+        netscore: Of the mean accuracy.
+        margins: Of the mean accuracy, <= 0 when met.
+        feasible: Whether the mean meets every requirement; only these are claimed.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    number: int
+    key: str
+    origin: str
+    cost: Cost
+    readings: tuple[Reading, ...]
+    accuracy: Accuracy | None = None
+    delta1_sd: float | None = None
+    netscore: float | None = None
+    margins: dict[str, float] = field(default_factory=dict)
+    feasible: bool = False
+
+
+def evaluation_from_plain(plain: Any, where: str) -> Evaluation:
+    """Read an Evaluation back; raises a RunError that names ``where``."""
+    return from_plain(Evaluation, plain, where, RunError)
+
+
+def confirmation_from_plain(plain: Any, where: str) -> Confirmation:
+    """Read a Confirmation back; raises a RunError that names ``where``."""
+    return from_plain(Confirmation, plain, where, RunError)
+
+
+def mean_accuracy(accuracies: list[Accuracy]) -> Accuracy:
+    """The mean of each metric that all of them know; data and protocol must agree."""
+    plain = [to_plain(accuracy) for accuracy in accuracies]
+    means = {
+        name: sum(one[name] for one in plain) / len(plain)
+        for name in METRICS
+        if all(name in one for one in plain)
+    }
+    first = accuracies[0]
+    return Accuracy(
+        **means,
+        images=first.images,
+        skipped=first.skipped,
+        data=first.data,
+        protocol=first.protocol,
+    )
