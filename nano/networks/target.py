@@ -1,0 +1,70 @@
+"""What the number that a network's head writes means, and how to turn it into metres."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+LOG_UNIT_M = 10.0  # a fresh network's output, near zero, then means a middling road distance
+LOG_RANGE_M = (1e-3, 1e3)  # wider than any sensor; its ends are ordinary numbers even in bfloat16
+INVERSE_RANGE_M = (1.0, 80.0)  # DenseDepth (Alhashim and Wonka 2018) on KITTI
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A pair of elementwise, differentiable maps between metres and the head's output.
+
+    Both clamp to the target's range, so neither ever makes an infinity: a depth of 0, which marks
+    an unknown pixel, encodes to a finite number that the caller's mask can drop. Outside the range
+    the gradient is zero, so a loss that must call a stray output back compares encoded values.
+
+    Attributes:
+        name: Key in `TARGETS`.
+        encode: Depth in metres to head output.
+        decode: Head output to depth in metres, at least in float32.
+    """
+
+    name: str
+    encode: Callable[[Tensor], Tensor]
+    decode: Callable[[Tensor], Tensor]
+
+
+def encode_log(depth_m: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """ln(d / 10 m)."""
+    return (_at_least_float32(depth_m).clamp(*LOG_RANGE_M) / LOG_UNIT_M).log()
+
+
+def decode_log(output: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """10 m exp(z)."""
+    low, high = (math.log(bound / LOG_UNIT_M) for bound in LOG_RANGE_M)
+    return _at_least_float32(output).clamp(low, high).exp() * LOG_UNIT_M
+
+
+def encode_inverse(depth_m: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """80 m / d: 1 at 80 m, 80 at 1 m (DenseDepth, section 3.2, with KITTI's maximum)."""
+    return INVERSE_RANGE_M[1] / _at_least_float32(depth_m).clamp(*INVERSE_RANGE_M)
+
+
+def decode_inverse(output: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """80 m / z, z held to 1..80."""
+    near, far = INVERSE_RANGE_M
+    return far / _at_least_float32(output).clamp(1.0, far / near)
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    # Metres in bfloat16 would keep two digits, and delta1 would see it.
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target(name="log", encode=encode_log, decode=decode_log),
+        Target(name="inverse", encode=encode_inverse, decode=decode_inverse),
+    )
+}
