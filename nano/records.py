@@ -112,7 +112,10 @@ class Reading:
         images: Training images shown (steps x batch): the spend that is compared.
         seconds: Wall time of training and evaluation.
         seed: Seed of the weights' start.
-        accuracy: What was measured, or None when the training ended early.
+        accuracy: What was measured, or None when the training ended early: on the validation split
+            while searching, on the test split when confirming.
+        validation: When confirming, the same network on the validation split: what the choice
+            among finalists may look at.
         reason: Why it ended early.
     """
 
@@ -123,6 +126,7 @@ class Reading:
     seconds: float
     seed: int
     accuracy: Accuracy | None = None
+    validation: Accuracy | None = None
     reason: str | None = None
 
 
@@ -187,7 +191,8 @@ class Confirmation:
         number: The trial it comes from.
         key: The design's key.
         readings: One per fresh seed.
-        accuracy: The mean over the seeds.
+        accuracy: The mean over the seeds on the test split, which the search never saw.
+        validation: The mean over the seeds on the validation split: finalists are ordered by it.
         delta1_sd: Standard deviation of delta1 over the seeds (n - 1), None for one seed.
         netscore: Of the mean accuracy.
         margins: Of the mean accuracy, <= 0 when met.
@@ -202,6 +207,7 @@ class Confirmation:
     cost: Cost
     readings: tuple[Reading, ...]
     accuracy: Accuracy | None = None
+    validation: Accuracy | None = None
     delta1_sd: float | None = None
     netscore: float | None = None
     margins: dict[str, float] = field(default_factory=dict)
