@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ class Sample:
     depth: NDArray[np.float32]
 
 
+@runtime_checkable  # the tests execute annotations
 class Source(Protocol):
     """Where frames come from: rendered, or read from a disk. Picklable, random access."""
 

@@ -1,0 +1,352 @@
+"""A split prepared once: memory maps at the network's size, named by what they hold.
+
+``prepare`` reads or renders every frame of a source, brings it to the network's input size and
+writes ``FOLDER/<hash>/`` with one .npy file per array and an index.json. The hash is that of the
+source's identity, the size and the method, so every study that asks for the same frames shares
+one cache, and changed frames never meet an old one.
+
+A cache is whole or not there: it is written under another name and renamed at the end.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from nano.data.fit import METHOD, Fitted
+from nano.data.readers import Bad, frames
+from nano.data.sample import DepthSet, Source, Truth
+from nano.errors import DataError
+from nano.files import (
+    canonical_json,
+    from_plain,
+    read_json,
+    short_hash,
+    sync_folder,
+    unwritable,
+    write_json,
+)
+
+VERSION = 1  # of the files' layout
+HEADER_BYTES = 128  # of a .npy file with a short description
+LISTED = 20  # bad frames spelt out in a message
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayEntry:
+    """What index.json says of one array file."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    shape: tuple[int, ...]
+    dtype: str
+    bytes: int
+    checksum: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """index.json: what a cache holds and how to tell that it is whole."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    version: int
+    key: str
+    name: str
+    truth: str
+    size: tuple[int, int]
+    method: str
+    identity: dict[str, Any]
+    names: tuple[str, ...]
+    arrays: dict[str, ArrayEntry]
+
+
+def cache_key(source: Source, size: tuple[int, int]) -> str:
+    """The name of the folder that holds ``source`` at ``size``: a hash of all that decides it."""
+    what = {
+        "version": VERSION,
+        "method": METHOD,
+        "size": size,
+        "name": source.name,
+        "truth": source.truth,
+        "identity": source.identity(),
+    }
+    return short_hash(canonical_json(what))
+
+
+def prepare(
+    source: Source,
+    size: tuple[int, int],
+    folder: Path,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> DepthSet:
+    """The whole source at ``size`` (height, width), from ``folder`` or made there.
+
+    The result is the same for any number of workers. Two processes that prepare the same cache
+    do the work once: the second waits for the first.
+
+    Args:
+        source: Frames to read or render; picklable when ``workers`` > 1.
+        size: Height and width of the network's input.
+        folder: Where caches live; made when missing.
+        workers: Processes, each with one thread. With more than one, the program's main module
+            must be importable without side effects (it is started anew in each).
+        progress: Called with (frames done, frames in all) while a cache is made.
+
+    Raises:
+        DataError: Bad frames, all of them listed; or what stands in the cache's place is damaged.
+        OutputError: The cache cannot be written, a full disk for example.
+    """
+    if len(source) == 0:
+        raise DataError(f"{source.name}: holds no frames, so there is nothing to prepare")
+    key = cache_key(source, size)
+    place = folder / key
+    if not place.exists():
+        with _alone(folder, key):
+            if not place.exists():  # another process may have made it while this one waited
+                _make(source, size, place, workers, progress)
+    return open_cache(place)
+
+
+def open_cache(place: Path) -> DepthSet:
+    """The split in the cache folder ``place``, memory mapped, after checking that it is whole.
+
+    Sizes and headers are checked to the byte; contents wholly up to 16 MiB a file, by evenly
+    spaced blocks beyond that, so that opening costs milliseconds for any data set.
+
+    Raises:
+        DataError: A foreign, older, truncated or altered cache; the message says what to delete.
+    """
+    index = _read_index(place)
+    arrays = {name: _open_array(place, name, entry) for name, entry in index.arrays.items()}
+    return DepthSet(
+        name=index.name,
+        truth_kind=index.truth,
+        names=index.names,
+        images=arrays["images"],
+        depth=arrays["depth"],
+        truth=Truth(
+            sizes=arrays["truth_sizes"],
+            offsets=arrays["truth_offsets"],
+            index=arrays["truth_index"],
+            depth=arrays["truth_depth"],
+        ),
+    )
+
+
+ARRAYS = ("images", "depth", "truth_sizes", "truth_offsets", "truth_index", "truth_depth")
+
+
+def _read_index(place: Path) -> Index:
+    if not place.is_dir():
+        raise DataError(f"{place}: no cache there; `python -m nano.data prepare` makes one")
+    plain = read_json(place / "index.json", lambda text: _unusable(place, text))
+    version = plain.get("version") if isinstance(plain, dict) else None
+    if version != VERSION:
+        raise _unusable(place, f"its layout is version {version}, this program's is {VERSION}")
+    index = from_plain(Index, plain, str(place / "index.json"), lambda text: _unusable(place, text))
+    if index.key != place.name or set(index.arrays) != set(ARRAYS):
+        raise _unusable(place, "it was renamed, or put together from several caches")
+    return index
+
+
+def _open_array(place: Path, name: str, entry: ArrayEntry) -> NDArray[Any]:
+    path = place / f"{name}.npy"
+    try:
+        found = path.stat().st_size
+        if found != entry.bytes:
+            raise _unusable(place, f"{path.name} has {found} bytes, expected {entry.bytes}")
+        if checksum(path) != entry.checksum:
+            raise _unusable(place, f"the contents of {path.name} were altered")
+        array = _load(path)
+    except FileNotFoundError as missing:
+        raise _unusable(place, f"{path.name} is missing") from missing
+    except (OSError, ValueError) as damaged:
+        raise _unusable(place, f"{path.name} cannot be read: {damaged}") from damaged
+    if array.shape != entry.shape or array.dtype.str != entry.dtype:
+        raise _unusable(place, f"{path.name} holds {array.dtype.str} {array.shape}")
+    return array
+
+
+def _unusable(place: Path, reason: str) -> DataError:
+    return DataError(
+        f"{place}: this cache cannot be used: {reason}. Delete that folder; it is made again."
+    )
+
+
+def _make(
+    source: Source, size: tuple[int, int], place: Path, workers: int, progress: Progress | None
+) -> None:
+    """Write all frames under a temporary name beside ``place`` and rename it there."""
+    for left_over in place.parent.glob(f".{place.name}.*.part"):
+        shutil.rmtree(left_over, ignore_errors=True)  # of a killed process: the lock is ours
+    part: Path | None = None
+    try:
+        part = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent))
+        part.chmod(0o755)  # mkdtemp makes 0700; a cache may be shared
+        names, entries = _write_frames(source, size, part, workers, progress)
+        index = Index(
+            version=VERSION,
+            key=place.name,
+            name=source.name,
+            truth=source.truth,
+            size=size,
+            method=METHOD,
+            identity=source.identity(),
+            names=names,
+            arrays=entries,
+        )
+        write_json(part / "index.json", index)
+        part.replace(place)
+        sync_folder(place.parent)
+    except OSError as error:
+        raise unwritable(place, error) from error
+    finally:
+        if part is not None and part.exists():
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _write_frames(
+    source: Source, size: tuple[int, int], part: Path, workers: int, progress: Progress | None
+) -> tuple[tuple[str, ...], dict[str, ArrayEntry]]:
+    names: list[str] = []
+    sizes: list[tuple[int, int]] = []
+    offsets = [0]
+    bad: list[str] = []
+    with (
+        _Growing(part / "images.npy", np.uint8, (3, *size)) as images,
+        _Growing(part / "depth.npy", np.float16, size) as depth,
+        _Growing(part / "truth_index.npy", np.int32, ()) as truth_index,
+        _Growing(part / "truth_depth.npy", np.float32, ()) as truth_depth,
+        closing(frames(source, size, workers)) as all_frames,
+    ):
+        for done, frame in enumerate(all_frames, start=1):
+            if isinstance(frame, Bad):
+                bad.append(frame.reason)
+            elif not bad:  # after the first bad frame the rest is only looked at
+                images.append(frame.image)
+                depth.append(frame.depth)
+                truth_index.append(frame.index)
+                truth_depth.append(frame.truth)
+                _note(frame, names, sizes, offsets)
+            if progress is not None:
+                progress(done, len(source))
+    if bad:
+        raise DataError(_bad_frames(source, bad))
+    np.save(part / "truth_sizes.npy", np.asarray(sizes, dtype=np.int32))
+    np.save(part / "truth_offsets.npy", np.asarray(offsets, dtype=np.int64))
+    return tuple(names), {name: _entry(part / f"{name}.npy") for name in ARRAYS}
+
+
+def _note(
+    frame: Fitted, names: list[str], sizes: list[tuple[int, int]], offsets: list[int]
+) -> None:
+    names.append(frame.name)
+    sizes.append(frame.native)
+    offsets.append(offsets[-1] + len(frame.index))
+
+
+def _bad_frames(source: Source, bad: list[str]) -> str:
+    more = f"\n  ... and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
+    return (
+        f"{source.name}: {len(bad)} of {len(source)} frames cannot be used; "
+        "mend or remove them:\n  " + "\n  ".join(bad[:LISTED]) + more
+    )
+
+
+class _Growing:
+    """A .npy file written row by row, its length set when it is closed.
+
+    numpy pads headers so that the first axis can grow in place; nothing is held in memory.
+    """
+
+    def __init__(self, path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
+        self._path, self._dtype, self._shape = path, np.dtype(dtype), shape
+        self._rows = 0
+
+    def __enter__(self) -> _Growing:
+        self._file: BinaryIO = self._path.open("wb")
+        self._write_header()
+        return self
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Add one row, or for flat arrays any number of values."""
+        self._file.write(np.ascontiguousarray(rows, dtype=self._dtype).data)
+        self._rows += 1 if self._shape else len(rows)
+
+    def __exit__(self, *_: object) -> None:
+        with self._file:
+            self._file.seek(0)
+            self._write_header()
+
+    def _write_header(self) -> None:
+        description = {
+            "descr": np.lib.format.dtype_to_descr(self._dtype),
+            "fortran_order": False,
+            "shape": (self._rows, *self._shape),
+        }
+        np.lib.format.write_array_header_1_0(self._file, description)
+
+
+def _entry(path: Path) -> ArrayEntry:
+    """Describe a finished array file and make sure that it is on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+    array = _load(path)
+    return ArrayEntry(
+        shape=array.shape,
+        dtype=array.dtype.str,
+        bytes=path.stat().st_size,
+        checksum=checksum(path),
+    )
+
+
+def _load(path: Path) -> NDArray[Any]:
+    """Memory map the array; one without values is read, as no system maps zero bytes."""
+    empty = path.stat().st_size <= HEADER_BYTES
+    array: NDArray[Any] = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
+    return array
+
+
+def checksum(path: Path, *, blocks: int = 256, block_bytes: int = 65_536) -> str:
+    """SHA-256 over up to ``blocks`` evenly spaced blocks, the first and the last among them."""
+    size = path.stat().st_size
+    count = min(blocks, math.ceil(size / block_bytes))
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        for block in range(count):
+            file.seek(block * max(size - block_bytes, 0) // max(count - 1, 1))
+            digest.update(file.read(block_bytes))
+    return digest.hexdigest()
+
+
+@contextmanager
+def _alone(folder: Path, key: str) -> Iterator[None]:
+    """Hold the lock of one cache; the system frees it when the holder dies."""
+    lock = folder / f".{key}.lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise unwritable(lock, error) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,103 @@
+"""Frames of a source in order, read by this process or by several."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from nano.data.fit import Fitted, fit
+from nano.data.sample import Source
+from nano.errors import DataError
+
+CHUNK = 8  # frames a worker reads at a time: few enough that little is in flight
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A frame that could not be read, and why."""
+
+    reason: str
+
+
+def frames(source: Source, size: tuple[int, int], workers: int) -> Generator[Fitted | Bad]:
+    """Every frame of ``source`` at ``size``, in order; the same for any number of workers."""
+    chunks = [
+        range(start, min(start + CHUNK, len(source))) for start in range(0, len(source), CHUNK)
+    ]
+    if workers <= 1 or len(chunks) == 1:
+        for chunk in chunks:
+            yield from read_chunk(source, size, chunk)
+        return
+    with _one_thread_each(), _pool(min(workers, len(chunks))) as pool:
+        waiting: deque[Future[list[Fitted | Bad]]] = deque()
+        for chunk in chunks:
+            waiting.append(pool.submit(read_chunk, source, size, chunk))
+            if len(waiting) >= 2 * workers:  # bounds what is held in memory
+                yield from _result(waiting.popleft())
+        while waiting:
+            yield from _result(waiting.popleft())
+
+
+def read_chunk(source: Source, size: tuple[int, int], chunk: range) -> list[Fitted | Bad]:
+    """The frames of one chunk; what the source refuses comes back as `Bad`."""
+    read: list[Fitted | Bad] = []
+    for index in chunk:
+        try:
+            read.append(fit(source[index], size))
+        except DataError as error:
+            read.append(Bad(str(error)))
+    return read
+
+
+def _result(future: Future[list[Fitted | Bad]]) -> list[Fitted | Bad]:
+    try:
+        return future.result()
+    except BrokenProcessPool as broken:
+        raise DataError(
+            "a process that read frames ended unexpectedly (out of memory?); "
+            "fewer workers need less memory"
+        ) from broken
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Fresh processes (spawned: forking a program with threads may hang), gone at the end."""
+    pool = ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when it ends, even by SIGKILL."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Child processes inherit single-threaded numerics: they are parallel among themselves."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
