@@ -1,0 +1,1 @@
+"""Learning: recipes, losses, the training loop and its checkpoints."""

@@ -1,0 +1,46 @@
+"""Which arithmetic a training runs in on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from nano.errors import InputError
+
+
+def torch_device(name: str) -> torch.device:
+    """The device of that name; an InputError when torch does not see it."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as unknown:
+        raise InputError(f"device {name!r}: use cpu, cuda or cuda:N") from unknown
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device {name!r}: torch sees no CUDA device here; use cpu")
+    if device.type not in {"cpu", "cuda"}:
+        raise InputError(f"device {name!r}: use cpu, cuda or cuda:N")
+    return device
+
+
+def resolve_precision(wanted: str, device: torch.device) -> str:
+    """``float32`` or ``bf16``; ``auto`` is bf16 where the processor has instructions for it.
+
+    Emulated bf16 is slower than float32, so what torch accepts is not asked, but what the
+    processor says it has.
+    """
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bf16" if cpu_has_bf16() else "float32"
+
+
+def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor lists AVX512_BF16 or AMX_BF16 (x86 Linux; elsewhere no)."""
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux: unknown, and float32 is right everywhere
+        return False
+    lines = text.splitlines()
+    flags = next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), [])
+    return bool({"avx512_bf16", "amx_bf16"} & set(flags))
