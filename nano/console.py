@@ -60,7 +60,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """Read ``384x1280`` as (height, width); for argparse's ``type=``."""
     height, cross, width = text.lower().partition("x")
     if not (cross and height.isdecimal() and width.isdecimal()):
-        raise ValueError(f"{text!r} is no size; write HEIGHTxWIDTH, e.g. 384x1280")
+        raise InputError(f"{text!r} is no size; write HEIGHTxWIDTH, e.g. 384x1280")
     return int(height), int(width)
 
 

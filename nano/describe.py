@@ -1,0 +1,186 @@
+"""``python -m nano.describe DESIGN``: the layer table of a design and what it costs.
+
+    python -m nano.describe depthnet-nano --size 384x1280
+    python -m nano.describe runs/quick/best/design.json --json
+
+The table has the rows of the DepthNet Nano paper's Table 3, and under each row of modules the
+widths that make them differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from nano.console import parse_size, run
+
+if TYPE_CHECKING:
+    from nano.cost.count import ModuleCost
+    from nano.design.design import Design, Module
+
+HEADINGS = ("layer", "output", "params", "share", "MACs", "share")
+NOTE_WIDTH = 100  # columns of a terminal that the widths may take
+USUAL_KERNEL = 3
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options of the command."""
+    options = argparse.ArgumentParser(
+        prog="python -m nano.describe", description="The layer table and the cost of a design."
+    )
+    options.add_argument(
+        "design", metavar="DESIGN", help="a preset's name, a design.json, or a folder that has one"
+    )
+    options.add_argument(
+        "--size",
+        type=parse_size,
+        default=(384, 1280),
+        metavar="HxW",
+        help="input height and width in pixels (default 384x1280, the paper's)",
+    )
+    options.add_argument("--json", action="store_true", help="print one JSON object instead")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table, or the JSON object."""
+    options = parser().parse_args(arguments)
+    from nano.design.presets import load_design
+
+    design = load_design(options.design)
+    if options.json:
+        print(json.dumps(as_json(options.design, design, options.size), indent=1))
+    else:
+        print(as_text(options.design, design, options.size))
+    return 0
+
+
+def as_json(name: str, design: Design, size: tuple[int, int]) -> dict[str, Any]:
+    """What ``--json`` prints: a contract with users' scripts, keys may be added, never changed."""
+    from nano.cost.count import count, count_by_module
+
+    cost = count(design, size)
+    return {
+        "name": name,
+        "key": design.key,
+        "size": list(size),
+        "params": cost.params,
+        "params_with_statistics": cost.params_with_statistics,
+        "macs": cost.macs,
+        "activations": cost.activations,
+        "by_module": [
+            {
+                "name": share.unit or share.part,
+                "part": share.part,
+                "output": [share.width, *share.size],
+                "params": share.cost.params,
+                "macs": share.cost.macs,
+                "activations": share.cost.activations,
+            }
+            for share in count_by_module(design, size)
+        ],
+    }
+
+
+def as_text(name: str, design: Design, size: tuple[int, int]) -> str:
+    """The table: one row per part of the network, widths under rows of modules."""
+    from nano.cost.count import count, count_by_module
+
+    cost = count(design, size)
+    height, width = size
+    rows = [HEADINGS]
+    notes: dict[int, list[str]] = {}
+    modules = _modules(design)
+    for part, group in groupby(count_by_module(design, size), key=lambda share: share.part):
+        shares = list(group)
+        rows.append(_row(design, part, shares, cost.params, cost.macs))
+        if part in modules:
+            notes[len(rows) - 1] = list(_widths(modules[part]))
+    lines = [f"{name}  {design.key}  input 3@{height}x{width}", ""]
+    columns = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for number, row in enumerate(rows):
+        cells = [
+            cell.ljust(w) if i < 2 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, columns, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+        lines += notes.get(number, ())
+    lines += [
+        "",
+        f"{cost.params:,} parameters ({cost.params_with_statistics:,} with batch-norm statistics)",
+        f"{cost.macs:,} MACs (one multiply-add of a convolution each)",
+        f"{cost.activations:,} SELU evaluations",
+        f"depth comes out at {height // 2}x{width // 2}; a bilinear resize brings it to any size",
+    ]
+    return "\n".join(lines)
+
+
+def _row(
+    design: Design, part: str, shares: list[ModuleCost], params: int, macs: int
+) -> tuple[str, ...]:
+    part_params = sum(share.cost.params for share in shares)
+    part_macs = sum(share.cost.macs for share in shares)
+    last = shares[-1]
+    rows, columns = last.size
+    output = f"{last.width}@{rows}x{columns}" if "stage" not in part else f"@{rows}x{columns}"
+    return (
+        _label(design, part),
+        output,
+        f"{part_params:,}",
+        f"{100 * part_params / params:.1f} %",
+        f"{part_macs:,}",
+        f"{100 * part_macs / macs:.1f} %",
+    )
+
+
+def _label(design: Design, part: str) -> str:
+    """The paper's word for a part: ``conv7x7-pool``, ``PBEP 1.x (6)``, ``conv1x1-pool``, ..."""
+    kind, _, number = part.partition(" ")
+    if kind == "stage":
+        modules = design.stages[int(number) - 1].modules
+        return f"{_kinds(modules)} {number}.x ({len(modules)})"
+    if kind == "up":
+        step = design.decoder[int(number) - 1]
+        return f"upconv {number} A,B ({_kinds((step.a, step.b))})"
+    kernel = design.stem.kernel
+    return {
+        "stem": f"conv{kernel}x{kernel}-pool",
+        "transition": "conv1x1-pool",
+        "bridge": "conv1x1",
+        "head": "conv3x3",
+    }[kind]
+
+
+def _kinds(modules: Iterable[Module]) -> str:
+    return "/".join(dict.fromkeys(module.kind for module in modules))
+
+
+def _modules(design: Design) -> dict[str, tuple[Module, ...]]:
+    """Modules of the parts that have any."""
+    stages = {f"stage {i}": stage.modules for i, stage in enumerate(design.stages, start=1)}
+    return stages | {f"up {i}": (up.a, up.b) for i, up in enumerate(design.decoder, start=1)}
+
+
+def _widths(modules: Sequence[Module]) -> Iterator[str]:
+    """Each kind of width that the modules have, in their order; kernels where one is not 3x3."""
+    for name in ("width", "squeeze", "expand", "kernel"):
+        values = [getattr(module, name) for module in modules]
+        if not any(values) or (name == "kernel" and set(values) == {USUAL_KERNEL}):
+            continue
+        told = " ".join("-" if value is None else str(value) for value in values)
+        if len(values) > 1 and len(set(values)) == 1:
+            told = f"{values[0]} each"
+        yield from textwrap.wrap(
+            told,
+            NOTE_WIDTH,
+            initial_indent=f"    {name:<8}",
+            subsequent_indent=" " * 12,
+        )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,29 @@
+"""Rooms import downwards only, and torch and optuna stay where they belong."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+LAYERS = ["errors seeds", "files console", "design", "cost", "score describe"]
+LAYERS += ["data networks records", "evaluate", "train", "report", "explore"]
+LEVEL = {room: level for level, layer in enumerate(LAYERS) for room in layer.split()}
+USES_TORCH = {"data", "networks", "evaluate", "train", "explore"}
+NANO = Path(__file__).parent.parent / "nano"
+FILES = [path.relative_to(NANO) for path in sorted(NANO.rglob("*.py")) if path.parent != NANO]
+FILES += [Path(path.name) for path in sorted(NANO.glob("[!_]*.py"))]
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_imports_point_downwards(path: Path) -> None:
+    room = path.parts[0].removesuffix(".py")
+    for node in ast.walk(ast.parse((NANO / path).read_text())):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+        for package, below in ((module + ".").split(".")[:2] for module in modules):
+            if package == "nano" and below != room:
+                assert LEVEL[below] < LEVEL[room], f"{room} imports {below}"
+                assert room != "report" or below not in USES_TORCH, "reports read records only"
+            assert package != "torch" or room in USES_TORCH, f"{room} imports torch"
+            assert package != "optuna" or room == "explore", f"{room} imports optuna"

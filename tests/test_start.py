@@ -1,0 +1,51 @@
+"""``--help`` answers at once: no command loads a heavy package before it has parsed its options."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nano.__main__ import COMMANDS
+
+NANO = Path(__file__).parent.parent / "nano"
+HEAVY = ("torch", "optuna", "pydantic", "numpy", "scipy", "pandas", "matplotlib", "rich", "PIL")
+PROBE = f"""
+import json, runpy, sys
+command = sys.argv[1]
+sys.argv[1:] = ["--help"]
+try:
+    runpy.run_module(command, run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    code = end.code or 0
+loaded = sorted(set({HEAVY!r}) & set(sys.modules))
+print("\\n" + json.dumps({{"code": code, "loaded": loaded}}))
+"""
+
+
+def test_every_command_is_listed() -> None:
+    rooms = {f"nano.{path.parent.name}" for path in NANO.glob("*/__main__.py")}
+    files = {
+        f"nano.{path.stem}" for path in NANO.glob("[!_]*.py") if "run(main)" in path.read_text()
+    }
+    assert set(COMMANDS) == rooms | files
+
+
+@pytest.mark.parametrize("command", ["nano", *COMMANDS])
+def test_help_loads_nothing_heavy(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, command], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    *text, last = done.stdout.splitlines()
+    assert json.loads(last) == {"code": 0, "loaded": []}
+    assert any(line.strip() for line in text), "no help text"
+
+
+def test_list_of_commands_gives_each_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "nano"], capture_output=True, text=True, timeout=60, check=True
+    )
+    for command, purpose in COMMANDS.items():
+        assert sum(command in line and purpose in line for line in done.stdout.splitlines()) == 1
