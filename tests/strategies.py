@@ -1,0 +1,42 @@
+"""Hypothesis strategies that more than one room's tests draw from."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from nano.design.design import Design, Module, Stage, Stem, Upconv
+
+KERNELS = st.sampled_from((1, 3, 5))
+
+
+def widths(largest: int = 12) -> SearchStrategy[int]:
+    """A number of channels, from one up."""
+    return st.integers(min_value=1, max_value=largest)
+
+
+def modules() -> SearchStrategy[Module]:
+    """Any of the three kinds of module: PBEP, EP, plain convolution."""
+    return st.one_of(
+        st.builds(Module, squeeze=widths(), expand=widths(), width=widths(), kernel=KERNELS),
+        st.builds(Module, expand=widths(), width=widths(), kernel=KERNELS),
+        st.builds(Module, width=widths(), kernel=KERNELS),
+    )
+
+
+@st.composite
+def designs(draw: st.DrawFn, *, largest_stages: int = 4, largest_modules: int = 3) -> Design:
+    """Small legal designs: 1 to 4 stages, 0 to 3 modules each, of mixed kinds and kernels.
+
+    A stage without modules is only its 1x1 convolution. Sizes fit when both sides are multiples
+    of ``design.stride`` (4 to 32).
+    """
+    depth = draw(st.integers(min_value=1, max_value=largest_stages))
+    members = st.lists(modules(), max_size=largest_modules).map(tuple)
+    stage = st.builds(Stage, modules=members, transition=widths())
+    upconv = st.builds(Upconv, a=modules(), b=modules())
+    return Design(
+        stem=draw(st.builds(Stem, width=widths(), kernel=st.sampled_from((1, 3, 5, 7)))),
+        stages=draw(st.tuples(*[stage] * depth)),
+        decoder=draw(st.tuples(*[upconv] * depth)),
+    )
