@@ -75,6 +75,13 @@ class Index:
     arrays: dict[str, ArrayEntry]
 
 
+def default_cache() -> Path:
+    """Where caches live unless another folder is given: ``$XDG_CACHE_HOME/depthnet-nano``."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    root = Path(home) if Path(home).is_absolute() else Path.home() / ".cache"
+    return root / "depthnet-nano"
+
+
 def cache_key(source: Source, size: tuple[int, int]) -> str:
     """The name of the folder that holds ``source`` at ``size``: a hash of all that decides it."""
     what = {

@@ -1,0 +1,285 @@
+"""The study's [data] table: which frames train, which ones the search selects by, which confirm.
+
+    [data]
+    set = "scenes"                # rendered here, nothing to download
+    size = [64, 192]
+    train = 2000
+    validation = 200
+    test = 400
+    seed = 0
+
+    [data]
+    set = "kitti"
+    root = ["/data/kitti/raw", "/data/kitti/depth"]
+    size = [384, 1280]
+    truth = "annotated"
+    train = "eigen-fit"           # a named list of nano.data.splits, or a list of drives
+    validation = "eigen-validation"
+    test = "eigen-test-annotated"
+
+A search reads its validation split hundreds of times and keeps what scored best there, luck
+included. What it found is therefore confirmed on the test split, which it never read; the three
+must share no drive, because neighbouring frames of a drive are nearly the same picture. Where
+there are too few drives, ``validation = 0.2`` holds out the last fifth of each training drive
+instead, with ``gap`` frames before it that belong to neither.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from nano.data.cache import prepare
+from nano.data.kitti import KittiSource, drive_frames
+from nano.data.sample import DepthSet, Source
+from nano.data.scene_source import SceneSource
+from nano.data.splits import SPLITS, Drive, Frame
+from nano.errors import DataError, StudyError
+
+SplitName = Literal["train", "validation", "test"]
+SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
+
+Pixels = Annotated[int, Field(gt=0)]
+Size = tuple[Pixels, Pixels]
+Drives = str | tuple[str, ...]
+
+
+class ScenesTable(BaseModel):
+    """[data] with ``set = "scenes"``: rendered streets, as many as asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    set: Literal["scenes"] = "scenes"
+    size: Size = Field(default=(64, 192), description="height and width of the network's input")
+    train: int = Field(default=2000, gt=0, description="number of scenes to train on")
+    validation: int = Field(default=200, gt=0, description="number of scenes the search selects by")
+    test: int = Field(default=400, gt=0, description="number of scenes that finalists are judged by")
+    seed: int = Field(default=0, ge=0, description="another seed, other scenes")
+    protocol: str = Field(default="scenes", description="a name of nano.evaluate.protocol")
+
+
+class KittiTable(BaseModel):
+    """[data] with ``set = "kitti"``: frames of the user's copy of KITTI."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    set: Literal["kitti"]
+    root: str | tuple[str, ...] = Field(
+        description="one folder or several; relative ones start at the study file's folder"
+    )
+    size: Size = Field(default=(384, 1280), description="height and width of the network's input")
+    truth: Literal["annotated", "single-scan", "raw"] = "annotated"
+    legacy: bool = Field(
+        default=False, description="project raw scans as published results on the 697 frames do"
+    )
+    train: Drives = Field(default="eigen-fit", description="a named list, or a list of drives")
+    validation: Annotated[float, Field(gt=0, lt=0.5)] | Drives = Field(
+        default="eigen-validation",
+        description="a named list, a list of drives, or the share held out of each training drive",
+    )
+    test: Drives = Field(default="eigen-test-annotated", description="as train")
+    gap: int = Field(
+        default=10, ge=0, description="frames (0.1 s each) dropped before a held-out share"
+    )
+    camera: Literal[2, 3] = Field(default=2, description="2 the left colour camera, 3 the right")
+    partial: bool = Field(
+        default=False, description="leave out, and count, frames that the disk does not have"
+    )
+    protocol: str = Field(default="", description="a name of nano.evaluate.protocol")
+
+    def model_post_init(self, context: Any) -> None:
+        """Choose the protocol that belongs to the truth where none is named."""
+        if not self.protocol:
+            object.__setattr__(self, "protocol", KITTI_PROTOCOLS[self.truth])
+
+
+KITTI_PROTOCOLS = {
+    "annotated": "eigen652-annotated",
+    "single-scan": "kitti-single-scan",
+    "raw": "eigen697-raw",
+}
+
+DataTable = Annotated[ScenesTable | KittiTable, Field(discriminator="set")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """The three splits as frames at native size."""
+
+    train: Source
+    validation: Source
+    test: Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sets:
+    """The three splits at the network's input size."""
+
+    train: DepthSet
+    validation: DepthSet
+    test: DepthSet
+
+
+def data_table(plain: Mapping[str, Any], where: str = "[data]") -> ScenesTable | KittiTable:
+    """Check a [data] table as TOML gives it.
+
+    Raises:
+        StudyError: An unknown set or key, a missing key or a value of another kind; names
+            ``where``.
+    """
+    adapter: TypeAdapter[ScenesTable | KittiTable] = TypeAdapter(DataTable)
+    try:
+        # By way of JSON, where strict types still admit a list for a tuple.
+        return adapter.validate_json(json.dumps(plain), strict=True)
+    except ValidationError as invalid:
+        raise StudyError(f"{where}: {_explain(plain, invalid)}") from invalid
+
+
+def sources(table: ScenesTable | KittiTable, base: Path) -> Sources:
+    """The splits that a table names; relative roots start at ``base``.
+
+    Raises:
+        DataError: Folders or frames are missing, or two splits share a drive.
+    """
+    if isinstance(table, ScenesTable):
+        return Sources(**{name: _scenes(table, name) for name in SPLIT_NAMES})
+    return _kitti(table, base)
+
+
+def prepare_sets(
+    table: ScenesTable | KittiTable,
+    base: Path,
+    cache: Path,
+    *,
+    workers: int = 1,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Sets:
+    """The splits at the table's size, from the cache folder or made there.
+
+    Args:
+        table: What to prepare.
+        base: Where relative roots start: the study file's folder.
+        cache: Where caches live, see `nano.data.cache.default_cache`.
+        workers: Processes that read or render.
+        progress: Called with (split, frames done, frames in all) for what must be made.
+
+    Raises:
+        DataError: Missing or bad frames.
+        OutputError: The cache cannot be written.
+    """
+    found = sources(table, base)
+
+    def prepared(name: SplitName) -> DepthSet:
+        report = None if progress is None else lambda done, total: progress(name, done, total)
+        return prepare(getattr(found, name), table.size, cache, workers=workers, progress=report)
+
+    return Sets(**{name: prepared(name) for name in SPLIT_NAMES})
+
+
+def _explain(plain: Mapping[str, Any], invalid: ValidationError) -> str:
+    first = invalid.errors()[0]
+    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return f'set must be "scenes" or "kitti", got {plain.get("set")!r}'
+    model = KittiTable if plain.get("set") == "kitti" else ScenesTable
+    key = str(first["loc"][1])  # after the union's tag
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; known keys: {', '.join(model.model_fields)}"
+    if first["type"] == "missing":
+        return f"{key} is missing: {model.model_fields[key].description}"
+    return f"{key}: {first['msg']}, got {plain.get(key)!r}"
+
+
+def _scenes(table: ScenesTable, split: SplitName) -> SceneSource:
+    count = getattr(table, split)
+    return SceneSource(split=split, count=count, size=table.size, seed=table.seed)
+
+
+def _kitti(table: KittiTable, base: Path) -> Sources:
+    named = (table.root,) if isinstance(table.root, str) else table.root
+    roots = [base / Path(root).expanduser() for root in named]
+
+    def frames(chosen: Drives) -> tuple[Frame, ...]:
+        if isinstance(chosen, str):
+            return _named(chosen, table.camera)
+        return drive_frames(roots, [Drive.parse(drive) for drive in chosen], table.camera)
+
+    splits = {"train": frames(table.train), "test": frames(table.test)}
+    if isinstance(table.validation, float):
+        _refuse_shared_drives(splits)
+        kept, held_out = hold_out(splits["train"], table.validation, table.gap)
+        splits |= {"train": kept, "validation": held_out}
+    else:
+        splits["validation"] = frames(table.validation)
+        _refuse_shared_drives(splits)
+    return Sources(
+        **{
+            name: KittiSource(
+                roots,
+                chosen,
+                truth=table.truth,
+                name=f"kitti {name}",
+                legacy=table.legacy,
+                partial=table.partial,
+            )
+            for name, chosen in splits.items()
+        }
+    )
+
+
+def _named(name: str, camera: int) -> tuple[Frame, ...]:
+    if name not in SPLITS:
+        raise DataError(
+            f"unknown list of KITTI frames {name!r}; known: {', '.join(SPLITS)}; "
+            'drives are given as a list, e.g. ["2011_09_26_drive_0001"]'
+        )
+    return tuple(replace(frame, camera=camera) for frame in SPLITS[name]())
+
+
+def hold_out(
+    frames: tuple[Frame, ...], share: float, gap: int
+) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:
+    """Training frames kept, and the last ``share`` of each drive held out for validation.
+
+    Whole consecutive stretches, not random frames: a random frame's neighbours, a tenth of a
+    second away, would stay in training and the score would say little about new streets. The
+    ``gap`` frames before the stretch belong to neither.
+
+    Raises:
+        DataError: Every drive is too short to hold out anything, or nothing is left to train on.
+    """
+    drives: dict[Drive, list[Frame]] = {}
+    for frame in frames:
+        drives.setdefault(frame.drive, []).append(frame)
+    kept: list[Frame] = []
+    held_out: list[Frame] = []
+    for of_drive in drives.values():
+        ordered = sorted(of_drive)
+        count = math.floor(len(ordered) * share)
+        end = len(ordered) - count
+        held_out += ordered[end:]
+        kept += ordered[: max(end - gap, 0)] if count else ordered
+    if not kept or not held_out:
+        part = "to train on" if not kept else "for validation"
+        raise DataError(
+            f"a held-out share of {share:g} with a gap of {gap} frames leaves nothing {part}: "
+            f"the {len(drives)} training drives have {len(frames)} frames in all"
+        )
+    return tuple(kept), tuple(held_out)
+
+
+def _refuse_shared_drives(splits: Mapping[str, tuple[Frame, ...]]) -> None:
+    owner: dict[Drive, str] = {}
+    for split, frames in splits.items():
+        for drive in sorted({frame.drive for frame in frames}):
+            if drive in owner:
+                raise DataError(
+                    f"{drive.folder} is in both {owner[drive]} and {split}: what is judged must "
+                    "not have been trained on or selected by"
+                )
+            owner[drive] = split
