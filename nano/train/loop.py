@@ -172,7 +172,7 @@ class _Session:
         }
         self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         network = build(design, seed) if start is None else start
-        self.network = network.to(self.device).to(memory_format=self.layout).train()
+        self.network = _in_layout(network.to(self.device), self.layout).train()
         self.parameters = list(self.network.parameters())
         self.optimiser = _optimiser(recipe, self.network)
         self.objective = objective(recipe)
@@ -197,7 +197,7 @@ class _Session:
             output = self.network(images)
         loss = self.objective(output.float(), half_truth(depth))
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         if recipe.clip:
             nn.utils.clip_grads_with_norm_(self.parameters, recipe.clip, norm)
@@ -282,7 +282,7 @@ class _Session:
             raise Diverged(f"step {self.step}: weights are no longer finite")
         if recipe.recalibrate:
             recalibrate(self.network, self._recalibration())
-        network = self.network.to(memory_format=torch.contiguous_format).eval()
+        network = _in_layout(self.network, torch.contiguous_format).eval()
         return Trained(
             network=network,
             curve=tuple(self.curve),
@@ -295,6 +295,12 @@ class _Session:
         """The first batches of the training's own order."""
         count = math.ceil(self.recipe.recalibrate / self.recipe.batch)
         return (self.inputs(step)[0] for step in range(count))
+
+
+def _in_layout(network: nn.Module, layout: torch.memory_format) -> nn.Module:
+    """The same network, its convolutions' kernels laid out for maps of that layout."""
+    converted: nn.Module = nn.utils.convert_conv2d_weight_memory_format(network, layout)
+    return converted
 
 
 def _optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:

@@ -56,7 +56,7 @@ class _Blur(torch.autograd.Function):
 
 def _window_mean(maps: Tensor, window: str) -> Tensor:
     if window == "gauss11":
-        blurred: Tensor = _Blur.apply(maps)
+        blurred: Tensor = _Blur.apply(maps)  # type: ignore[no-untyped-call] # as torch has it
         return blurred
     return functional.avg_pool2d(maps, SIDES[window], stride=1)
 
