@@ -120,9 +120,7 @@ def build_module(module: Module, inputs: int) -> nn.Module:
         return ConvSelu(inputs, width=width, kernel=kernel)
     if module.squeeze is None:
         return EP(inputs, expand=module.expand, width=width, kernel=kernel)
-    return PBEP(
-        inputs, squeeze=module.squeeze, expand=module.expand, width=width, kernel=kernel
-    )
+    return PBEP(inputs, squeeze=module.squeeze, expand=module.expand, width=width, kernel=kernel)
 
 
 class StemConv(nn.Module):

@@ -98,7 +98,8 @@ def _read_weights(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise DataError(f"{path}: no such file; a model folder holds {DESIGN_FILE} and it")
     try:
         with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}
+            names = file.keys()
+            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in names}
     except SafetensorError as damaged:
         raise DataError(f"{path}: not a whole safetensors file: {damaged}") from damaged
     except OSError as unreadable:
@@ -139,9 +140,7 @@ def _size(text: str, design: Design, path: Path) -> tuple[int, int]:
     return height, width
 
 
-def _check_tensors(
-    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path
-) -> None:
+def _check_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
     missing = sorted(wanted.keys() - found.keys())
     extra = sorted(found.keys() - wanted.keys())
     if missing:
