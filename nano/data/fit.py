@@ -103,7 +103,9 @@ def _check(sample: Sample) -> None:
             "both must be of one frame and camera, at one size"
         )
     if not np.isfinite(depth).all() or depth.min(initial=0) < 0:
-        raise DataError(f"{sample.name}: depth holds NaN, infinite or negative values; unknown is 0")
+        raise DataError(
+            f"{sample.name}: depth holds NaN, infinite or negative values; unknown is 0"
+        )
     if depth.max(initial=0) >= IMPLAUSIBLE_M:
         raise DataError(
             f"{sample.name}: depth reaches {depth.max():g} m; depth must be given in metres"

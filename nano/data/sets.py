@@ -59,7 +59,9 @@ class ScenesTable(BaseModel):
     size: Size = Field(default=(64, 192), description="height and width of the network's input")
     train: int = Field(default=2000, gt=0, description="number of scenes to train on")
     validation: int = Field(default=200, gt=0, description="number of scenes the search selects by")
-    test: int = Field(default=400, gt=0, description="number of scenes that finalists are judged by")
+    test: int = Field(
+        default=400, gt=0, description="number of scenes that finalists are judged by"
+    )
     seed: int = Field(default=0, ge=0, description="another seed, other scenes")
     protocol: str = Field(default="scenes", description="a name of nano.evaluate.protocol")
 

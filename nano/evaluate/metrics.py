@@ -46,7 +46,7 @@ def sample_bilinear(
 def _neighbours(
     target: int, source: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
-    """Of each target pixel along one axis: the source pixels before and after, weight of the latter."""
+    """Along one axis, of each target pixel: the source pixels around it, the second's weight."""
     centre = np.maximum((np.arange(target) + 0.5) * source / target - 0.5, 0.0)
     before = np.minimum(centre.astype(np.int32), source - 1)
     after = np.minimum(before + 1, source - 1)

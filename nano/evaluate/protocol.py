@@ -65,7 +65,9 @@ def crop_slices(crop: str, size: tuple[int, int]) -> tuple[slice, slice]:
             return rows, slice(int(left * width), int(right * width))
         case "nyu":
             if size != NYU_SIZE:
-                raise DataError(f"the NYU crop is defined at 480x640, the truth is {height}x{width}")
+                raise DataError(
+                    f"the NYU crop is defined at 480x640, the truth is {height}x{width}"
+                )
             return NYU_CROP
     raise DataError(f"unknown crop {crop!r}; known: none, garg, eigen, nyu")
 

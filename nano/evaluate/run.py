@@ -74,7 +74,11 @@ def evaluate(
     for start in range(0, len(data), batch):
         chunk = range(start, min(start + batch, len(data)))
         depths = predict(
-            network, target, data.images[chunk.start : chunk.stop], flip=protocol.flip, device=device
+            network,
+            target,
+            data.images[chunk.start : chunk.stop],
+            flip=protocol.flip,
+            device=device,
         )
         per_image += [
             compare(depth, data, i, protocol) for i, depth in zip(chunk, depths, strict=True)
@@ -83,7 +87,7 @@ def evaluate(
 
 
 def check_truth(data: DepthSet, protocol: Protocol) -> None:
-    """Refuse truth of another kind than the protocol's: the same split scores up to twice as well."""
+    """Refuse truth of another kind than the protocol's: abs_rel may differ by a factor of 2."""
     if protocol.truth not in ("any", data.truth_kind):
         raise DataError(
             f"protocol {protocol.name} is defined on {protocol.truth} truth, but {data.name} "

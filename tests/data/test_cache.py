@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from nano.data import cache, readers
 from nano.data.cache import cache_key, open_cache, prepare
 from nano.data.sample import DepthSet, Sample
