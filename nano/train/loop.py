@@ -22,7 +22,7 @@ from nano.networks.depthnet import build
 from nano.train.batches import Order, gather
 from nano.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from nano.train.losses import half_truth, objective
-from nano.train.precision import resolve_precision, torch_device
+from nano.train.precision import denormals_flushed, resolve_precision, torch_device
 from nano.train.recalibrate import recalibrate
 from nano.train.recipe import Recipe
 from nano.train.ssim import SIDES, whole_share
@@ -76,6 +76,7 @@ class Trained:
     precision: str
 
 
+@denormals_flushed()
 def train(
     design: Design,
     recipe: Recipe,
@@ -92,9 +93,8 @@ def train(
 ) -> Trained:
     """Train one network by one recipe.
 
-    Sets torch's flush-to-zero of denormal numbers for this thread (SELU makes many) and leaves
-    every global random generator alone. On a CPU, at one number of threads, the result is a
-    function of the arguments, bit for bit, also when the training was killed and resumed.
+    Leaves every global random generator alone. On a CPU, at one number of threads, the result is
+    a function of the arguments, bit for bit, also when the training was killed and resumed.
 
     Args:
         design: What to build.
@@ -155,7 +155,6 @@ class _Session:
         device: str,
         start: nn.Module | None,
     ) -> None:
-        torch.set_flush_denormal(True)
         self.recipe = recipe
         self.data = data
         self.device = torch_device(device)
