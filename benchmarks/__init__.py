@@ -1,0 +1,1 @@
+"""Our own speed, measured: each module has ``measure() -> dict`` and runs alone or by `run`."""
