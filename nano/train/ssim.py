@@ -3,7 +3,7 @@
 Values of different windows and borders are not comparable (the same pair gives .714 with a
 Gaussian and .706 with a 3x3 mean), so nothing here is called just ``ssim``:
 
-``pooled3``  3x3 mean, no padding: a fifth of the time of the Gaussian (the default).
+``pooled3``  3x3 mean, no padding: 0.6 of the time of the Gaussian (the default).
 ``gauss11``  11x11 Gaussian, sigma 1.5, no padding: as DenseDepth's loss (tf.image.ssim).
 """
 
@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.nn import functional
 
 K1, K2 = 0.01, 0.03  # stabilisers of Wang et al., section III-C
-SIDES = {"pooled3": 3, "gauss11": 11}
 _SIGMA = 1.5
 
 
@@ -28,37 +27,43 @@ def _gaussian() -> tuple[float, ...]:
     return tuple(weight / sum(raw) for weight in raw)
 
 
-GAUSS11 = _gaussian()
+# Weights along one axis; both windows are separable and symmetric.
+WINDOWS: dict[str, tuple[float, ...]] = {"pooled3": (1 / 3, 1 / 3, 1 / 3), "gauss11": _gaussian()}
+SIDES = {name: len(weights) for name, weights in WINDOWS.items()}
 
 
-def _shifted_sum(maps: Tensor, axis: int) -> Tensor:
-    """Weighted sum of the 11 slices along one axis: 2-3 times as fast as a 1-channel conv2d."""
-    length = maps.shape[axis] - len(GAUSS11) + 1
-    total = maps.narrow(axis, 0, length) * GAUSS11[0]
-    for shift, weight in enumerate(GAUSS11[1:], start=1):
+def _shifted_sum(maps: Tensor, weights: tuple[float, ...], axis: int) -> Tensor:
+    """Weighted sum of shifted slices along one axis."""
+    length = maps.shape[axis] - len(weights) + 1
+    total = maps.narrow(axis, 0, length) * weights[0]
+    for shift, weight in enumerate(weights[1:], start=1):
         total.add_(maps.narrow(axis, shift, length), alpha=weight)
     return total
 
 
-class _Blur(torch.autograd.Function):
-    """Separable Gaussian; linear and symmetric, so its gradient is itself on the padded map."""
+class _WindowMean(torch.autograd.Function):
+    """Weighted mean over every window that fits, by shifted slices.
+
+    Measured at 4x1x192x640, one thread, forward and backward of the whole SSIM: 11x11 as slices
+    13 ms, the same slices differentiated one by one 29 ms, as conv2d 428 ms. Linear and symmetric,
+    so its gradient is itself on the padded map.
+    """
 
     @staticmethod
-    def forward(context: Any, maps: Tensor) -> Tensor:
-        return _shifted_sum(_shifted_sum(maps, -2), -1)
+    def forward(context: Any, maps: Tensor, window: str) -> Tensor:
+        context.weights = weights = WINDOWS[window]
+        return _shifted_sum(_shifted_sum(maps, weights, -2), weights, -1)
 
     @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> Tensor:
-        border = len(GAUSS11) - 1
-        padded = functional.pad(gradients[0], (border, border, border, border))
-        return _shifted_sum(_shifted_sum(padded, -2), -1)
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        weights = context.weights
+        padded = functional.pad(gradients[0], (len(weights) - 1,) * 4)
+        return _shifted_sum(_shifted_sum(padded, weights, -2), weights, -1), None
 
 
 def _window_mean(maps: Tensor, window: str) -> Tensor:
-    if window == "gauss11":
-        blurred: Tensor = _Blur.apply(maps)  # type: ignore[no-untyped-call] # as torch has it
-        return blurred
-    return functional.avg_pool2d(maps, SIDES[window], stride=1)
+    mean: Tensor = _WindowMean.apply(maps, window)  # type: ignore[no-untyped-call] # as torch has it
+    return mean
 
 
 def ssim_map(
