@@ -41,7 +41,7 @@ class Surface:
     colour: Rgb
     accent: Rgb = (0.0, 0.0, 0.0)
     pattern: Pattern = Pattern.PLAIN
-    parameters: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    parameters: tuple[float, ...] = ()  # at most four
     mottle: float = 0.1  # amplitude of the value noise, a share of the colour
 
 

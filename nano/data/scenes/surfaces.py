@@ -1,0 +1,202 @@
+"""The colours of things: pattern, value noise, sun and sky, for all their pixels at once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nano.data.scenes.geometry import BOTTOM, FRONT, NOSE, NUM_FACES, REAR, TOP, Planes
+from nano.data.scenes.patterns import PAINTERS, Patch
+from nano.data.scenes.shadows import sunlit
+from nano.data.scenes.shapes import Pattern, Surface
+from nano.data.scenes.texture import Floats, sample, speckle
+from nano.data.scenes.view import Doubles, View
+from nano.data.scenes.visibility import Visible
+from nano.data.scenes.world import World
+
+_SKIN_OF_FACE = (0, 0, 1, 2, 3, 3, 4)
+_TEXELS_PER_M = 22.0
+
+
+def _row(surface: Surface) -> tuple[float, ...]:
+    padded = (*surface.parameters, 0.0, 0.0, 0.0, 0.0)[:4]
+    return (*surface.colour, surface.mottle, *surface.accent, *padded)
+
+
+def solid_colours(
+    world: World, view: View, visible: Visible, planes: Planes, pixels: NDArray[np.intp]
+) -> Floats:
+    """Linear light from the pixels that show a solid, (3, P).
+
+    Args:
+        world: The scene.
+        view: The image.
+        visible: What it shows.
+        planes: Of the world's solids.
+        pixels: Flat indices, (P,).
+    """
+    label = visible.label.ravel().take(pixels).astype(np.intp)
+    used = np.flatnonzero(np.bincount(label, minlength=NUM_FACES * len(world.solids)))
+    compact = np.zeros(NUM_FACES * len(world.solids), dtype=np.intp)
+    compact[used] = np.arange(len(used))
+    which = compact[label]
+    surfaces = [
+        world.solids[k].skin[_SKIN_OF_FACE[f]] for k, f in (divmod(n, NUM_FACES) for n in used.tolist())
+    ]
+    look = np.array([_row(s) for s in surfaces], dtype=np.float32).T
+    chart = _charts(world, view, planes, used).take(which, axis=1)
+    inverse = visible.inverse_depth.ravel().take(pixels)
+    row, column = np.divmod(pixels, view.size[1])
+    u, v = view.u.take(column), view.v.take(row)
+    s = (chart[0] * u + chart[1] * v + chart[2]) / inverse + chart[3]
+    t = (chart[4] * u + chart[5] * v + chart[6]) / inverse + chart[7]
+    sharp = inverse * view.focal
+    albedo = look[:3].take(which, axis=1)
+    noise = sample(speckle(), s * _TEXELS_PER_M + chart[8], t * _TEXELS_PER_M)
+    noise *= np.minimum(sharp * (0.8 / _TEXELS_PER_M), 1.0)
+    noise *= look[3].take(which)
+    noise += 1.0
+    albedo *= noise
+    pattern = np.array([s.pattern for s in surfaces], dtype=np.int8).take(which)
+    for kind, painter in PAINTERS.items():
+        here = np.flatnonzero(pattern == kind)
+        if not len(here):
+            continue
+        faces = which.take(here)
+        near = sharp.take(here)
+        # A surface seen at a slant is squeezed along s.
+        slant = np.clip(chart[11].take(here) * inverse.take(here), 0.02, 1.0)
+        patch = Patch(
+            albedo=albedo.take(here, axis=1),
+            accent=look[4:7].take(faces, axis=1),
+            s=s.take(here),
+            t=t.take(here) - chart[9].take(here),
+            half=chart[10].take(here),
+            rise=chart[12].take(here),
+            parameters=look[7:11].take(faces, axis=1),
+            sharp_s=near * slant,
+            sharp=near,
+        )
+        painter(patch)
+        for channel in range(3):
+            albedo[channel][here] = patch.albedo[channel]
+    albedo *= _face_light(world, planes, used).take(which, axis=1)
+    height = view.rays[2].ravel().take(pixels) / inverse + float(view.eye[2])
+    albedo *= _near_ground(height)
+    return albedo
+
+
+def _near_ground(height: Floats) -> Floats:
+    """Less of the sky is seen from close above the ground."""
+    return np.asarray(1.0 - 0.09 / (np.maximum(height, 0.0) + 0.2))
+
+
+def _charts(world: World, view: View, planes: Planes, used: NDArray[np.intp]) -> Floats:
+    """How the pixels of each face find their place on it, (13, faces).
+
+    Rows 0-3 and 4-7 hold s and t as z (a u + b v + c) + e; then a texture offset, the height of
+    the foot, half the extent in s, the distance of the camera from the plane, and the height.
+    """
+    solid, face = np.divmod(used, NUM_FACES)
+    x, y, cos, sin = planes.places[solid].T
+    zero, one = np.zeros_like(x), np.ones_like(x)
+    forward = np.stack((cos, sin, zero), axis=1)
+    leftward = np.stack((-sin, cos, zero), axis=1)
+    upward = np.stack((zero, zero, one), axis=1)
+    is_end = ((face == FRONT) | (face == REAR) | (face == NOSE))[:, None]
+    is_lid = ((face == TOP) | (face == BOTTOM))[:, None]
+    along = np.where(is_end, leftward, forward)
+    up = np.where(is_lid, leftward, upward)
+    origin = np.stack((x, y, zero), axis=1)
+    eye = view.eye - origin
+    solids = [world.solids[k] for k in solid.tolist()]
+    base = np.array([s.base for s in solids])
+    rise = np.array([s.top for s in solids]) - base
+    long = np.array([0.5 * (s.foot[1] - s.foot[0]) for s in solids])
+    half = np.where(is_end[:, 0], np.array([s.foot[2] for s in solids]), long)
+    normals, offsets = planes.normals[solid, face], planes.offsets[solid, face]
+    distance = np.abs((normals * view.eye).sum(axis=1) - offsets)
+    chart = np.concatenate(
+        (
+            view.to_camera(along).T,
+            (along * eye).sum(axis=1)[None],
+            view.to_camera(up).T,
+            (up * eye).sum(axis=1)[None],
+            np.stack((solid * 83.0 % 512.0, np.where(is_lid[:, 0], 0.0, base), half, distance, rise)),
+        )
+    )
+    return chart.astype(np.float32)
+
+
+def _face_light(world: World, planes: Planes, used: NDArray[np.intp]) -> Floats:
+    """Light that falls on each face, (3, faces)."""
+    solid, face = np.divmod(used, NUM_FACES)
+    points = np.array(
+        [
+            (s.x, s.y, s.base + 0.6 * (s.top - s.base))
+            for s in (world.solids[k] for k in solid.tolist())
+        ]
+    )
+    low = np.array([world.solids[k].top < 3.8 for k in solid.tolist()])
+    lit = np.where(low, sunlit(world, planes, points), 1.0)
+    return _light(world, planes.normals[solid, face], lit).astype(np.float32)
+
+
+def _light(world: World, normals: Doubles | Floats, lit: Doubles | Floats) -> Floats:
+    """Sun, sky from above and the ground's answer from below, (3, n), for normals (n, 3)."""
+    light = world.light
+    x, y, z = light.to_sun
+    direct = np.maximum(normals[:, 0] * x + normals[:, 1] * y + normals[:, 2] * z, 0.0) * lit
+    sky = 0.68 + 0.32 * normals[:, 2]
+    bounce = (1.0 - normals[:, 2]) * (0.07 * z)
+    return np.stack(
+        [a * sky + s * (direct + bounce) for a, s in zip(light.ambient, light.sun, strict=True)]
+    )
+
+
+def round_colours(
+    world: World, view: View, visible: Visible, pixels: NDArray[np.intp]
+) -> Floats:
+    """Linear light from the pixels that show an ellipsoid or a cylinder, (3, P).
+
+    Args:
+        world: The scene.
+        view: The image.
+        visible: What it shows.
+        pixels: Flat indices, (P,).
+    """
+    which = visible.label.ravel().take(pixels).astype(np.intp) - NUM_FACES * len(world.solids)
+    inverse = visible.inverse_depth.ravel().take(pixels)
+    place = [view.rays[axis].ravel().take(pixels) / inverse for axis in range(3)]
+    things = world.rounds
+    table = np.array(
+        [
+            (
+                *(view.eye - (r.x, r.y, r.z)).tolist(),
+                1.0 / r.radius**2,
+                0.0 if r.is_cylinder else 1.0 / r.half_height**2,
+                *_row(r.surface)[:4],
+            )
+            for r in things
+        ],
+        dtype=np.float32,
+    ).T.take(which, axis=1)
+    x, y, z = (place[axis] + table[axis] for axis in range(3))
+    normal = np.stack((x * table[3], y * table[3], z * table[4]), axis=1)
+    normal /= np.sqrt(np.square(normal).sum(axis=1))[:, None]
+    is_leafy = np.array([r.surface.pattern is Pattern.LEAVES for r in things])
+    points = np.array([(r.x, r.y, r.z) for r in things])
+    lit = sunlit(world, visible.planes, points).take(which)
+    leafy = is_leafy.take(which)
+    sharp = inverse * view.focal
+    leaf = sample(speckle(), (x + y * 0.6) * 16.0, (z + 0.45 * y) * 16.0)
+    leaf *= np.minimum(sharp * 0.06, 1.0)
+    gain = 1.0 + leaf * np.where(leafy, 0.42, table[8])
+    # Inside a crown it is darker towards the bottom.
+    gain *= np.where(leafy, 0.85 + 0.3 * z * np.sqrt(table[4]), 1.0)
+    light = _light(world, normal, lit)
+    light *= np.maximum(gain, 0.2)
+    light *= table[5:8]
+    height = place[2] + float(view.eye[2])
+    light *= _near_ground(height)
+    return light.astype(np.float32)
