@@ -15,6 +15,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 
 import numpy as np
@@ -60,8 +61,8 @@ def measure(designs: int = 400, population: int = 20_000, rounds: int = 9) -> di
             "sampled_formula": (designs, lambda: [count(design, SIZE) for design in sampled]),
             "preset_formula": (designs, lambda: [count(known, SIZE) for _ in range(designs)]),
             "population": (population, lambda: count_population(many, family, SIZE)),
-            "sampled_running": (1, lambda one=one: build_and_count(one)),
-            "sampled_meta": (1, lambda one=one: count_by_running(one, SIZE)),
+            "sampled_running": (1, partial(build_and_count, one)),
+            "sampled_meta": (1, partial(count_by_running, one, SIZE)),
             "preset_running": (1, lambda: build_and_count(known)),
             "preset_meta": (1, lambda: count_by_running(known, SIZE)),
         }
