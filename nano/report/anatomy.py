@@ -1,0 +1,169 @@
+"""The chosen network drawn along its depth: widths of every module, and where its cost lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from nano.cost.count import count_by_module
+from nano.design.design import Design, Module
+from nano.design.parts import modules_by_part, paper_label
+from nano.report import numbers
+from nano.report.markup import Html
+from nano.report.style import BLUE, GREEN, MUTED, ORANGE, as_svg, canvas, house_style
+
+_ROWS = (("squeeze", GREEN), ("expand", ORANGE), ("width", BLUE))
+_WORDS = {"squeeze": "squeeze", "expand": "expansion", "width": "width"}
+_GAP = 1.5  # modules' width left free between stages
+USUAL_KERNEL = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartRow:
+    """A row of the layer table: one part of the network, as in the paper's Table 3.
+
+    Attributes:
+        label: The paper's word, e.g. ``PBEP 2.x (12)``.
+        output: ``30@48x160``; a dense stage hands on what its modules add, so it has no one width.
+        modules: Its modules; empty for plain convolutions.
+        params: Parameters, and their share of the network's.
+        macs: Multiply-accumulates, and their share.
+    """
+
+    part: str
+    label: str
+    output: str
+    modules: tuple[Module, ...]
+    params: int
+    params_share: float
+    macs: int
+    macs_share: float
+
+
+def part_rows(design: Design, size: tuple[int, int]) -> list[PartRow]:
+    """The layer table of a design at an input size (height, width)."""
+    shares = count_by_module(design, size)
+    params = sum(share.cost.params for share in shares)
+    macs = sum(share.cost.macs for share in shares)
+    modules = modules_by_part(design)
+    rows = []
+    for part, group in groupby(shares, key=lambda share: share.part):
+        members = list(group)
+        here = sum(member.cost.params for member in members)
+        work = sum(member.cost.macs for member in members)
+        last = members[-1]
+        width = "" if part.startswith("stage") else str(last.width)
+        rows.append(
+            PartRow(
+                part=part,
+                label=paper_label(design, part),
+                output=f"{width}@{numbers.side_by_side(last.size)}",
+                modules=modules.get(part, ()),
+                params=here,
+                params_share=here / params,
+                macs=work,
+                macs_share=work / macs,
+            )
+        )
+    return rows
+
+
+def told_widths(modules: Sequence[Module], name: str) -> str:
+    """Widths of modules in their order, ``9 13 13 18``; ``12 each`` when all are equal."""
+    values = [getattr(module, name) for module in modules]
+    if not any(values):
+        return ""
+    if len(values) > 2 and len(set(values)) == 1:
+        return f"{values[0]} each"
+    return " ".join("·" if value is None else str(value) for value in values)
+
+
+def heterogeneity(design: Design) -> Html:
+    """Squeeze, expansion and width of every module along the depth, as small bars by stage."""
+    parts = modules_by_part(design)
+    encoder = {name: modules for name, modules in parts.items() if name.startswith("stage")}
+    decoder = {name: modules for name, modules in parts.items() if name.startswith("up")}
+    spans = [_span(encoder), max(_span(decoder), 0.3 * _span(encoder))]
+    with house_style():
+        figure = canvas(9.2, 4.6)
+        grid = figure.subplots(3, 2, sharex="col", width_ratios=spans, squeeze=False)
+        for column, side in enumerate((encoder, decoder)):
+            for row, (name, colour) in enumerate(_ROWS):
+                axes = grid[row][column]
+                _bars(axes, side, name, colour)
+                if column == 0:
+                    axes.set_ylabel(f"{_WORDS[name]}\n(channels)")
+            _stage_names(grid[0][column], side)
+            grid[2][column].set_xlabel(("encoder", "decoder")[column] + ", modules along depth")
+        label = "Squeeze, expansion and width of every module along the network's depth"
+        return as_svg(figure, "widths", label)
+
+
+def _span(side: dict[str, tuple[Module, ...]]) -> float:
+    return sum(map(len, side.values())) + _GAP * (len(side) - 1)
+
+
+def _places(side: dict[str, tuple[Module, ...]]) -> list[tuple[str, list[float]]]:
+    places, start = [], 0.0
+    for name, modules in side.items():
+        places.append((name, [start + i for i in range(len(modules))]))
+        start += len(modules) + _GAP
+    return places
+
+
+def _bars(axes: Axes, side: dict[str, tuple[Module, ...]], name: str, colour: str) -> None:
+    axes.grid(visible=False, axis="x")
+    axes.set_xticks([])
+    largest = 0
+    for part, xs in _places(side):
+        values = [getattr(module, name) or 0 for module in side[part]]
+        wide = [module.kernel > USUAL_KERNEL for module in side[part]]
+        bars = axes.bar(xs, values, 0.82, color=colour)
+        for bar, is_wide in zip(bars, wide, strict=True):
+            bar.set_alpha(1.0 if is_wide else 0.62)
+        largest = max(largest, *values)
+    axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    if largest == 0:
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "none: EP modules", transform=axes.transAxes, ha="center", color=MUTED)
+
+
+def _stage_names(axes: Axes, side: dict[str, tuple[Module, ...]]) -> None:
+    for part, xs in _places(side):
+        axes.annotate(
+            part,
+            (sum(xs) / len(xs), 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 6),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9.5,
+        )
+
+
+def shares(rows: Sequence[PartRow]) -> Html:
+    """Share of parameters and of MACs by part of the network."""
+    with house_style():
+        figure = canvas(5.6, 1.0 + 0.34 * len(rows))
+        axes = figure.add_subplot()
+        axes.grid(visible=False, axis="y")
+        for offset, colour, label, values in (
+            (-0.2, BLUE, "parameters", [row.params_share for row in rows]),
+            (0.2, ORANGE, "MACs", [row.macs_share for row in rows]),
+        ):
+            at = [i + offset for i in range(len(rows))]
+            axes.barh(at, [100 * v for v in values], 0.38, color=colour, label=label)
+            for y, value in zip(at, values, strict=True):
+                axes.text(100 * value + 0.4, y, numbers.percent(value), va="center", fontsize=8)
+        axes.set_yticks(range(len(rows)), [row.part for row in rows])
+        axes.tick_params(axis="y", length=0)
+        axes.invert_yaxis()
+        axes.margins(x=0.12)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("share of the network's total (%)")
+        figure.legend(loc="outside lower center", ncols=2)
+        return as_svg(figure, "shares", "Share of parameters and MACs by part of the network")

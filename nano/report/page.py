@@ -1,0 +1,380 @@
+"""report.html: one file that tells what was asked, what was found, and what it does not say."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from nano.design.design import Design
+from nano.errors import RunError
+from nano.files import write_text
+from nano.records import Evaluation
+from nano.report import anatomy, asked, numbers, plots, tables
+from nano.report.cost_plot import accuracy_against_cost
+from nano.report.findings import (
+    Finding,
+    chosen,
+    confirmed,
+    gain_db,
+    headline,
+    nearest,
+    reference,
+    same_spend,
+    score,
+    state,
+)
+from nano.report.markup import Html, join, tag
+from nano.report.published import CAVEAT, comparable
+from nano.report.run import CurveRow, Run, read_run
+from nano.report.sheet import SCRIPT, STYLE
+
+_CURVES = 5  # designs whose learning curves are drawn
+
+
+def write_report(run: Path) -> Path:
+    """Write RUN/report.html from the run's records and return its path.
+
+    Missing or damaged records are named on the page; the rest is reported.
+
+    Raises:
+        RunError: When the folder holds no study.
+        OutputError: When the file cannot be written.
+    """
+    return write_page(read_run(run))
+
+
+def write_page(run: Run) -> Path:
+    """`write_report` of a run that has been read."""
+    path = run.folder / "report.html"
+    write_text(path, page(run))
+    return path
+
+
+def page(run: Run) -> str:
+    """The whole page as text: no address in it is fetched, nothing in it is somebody else's."""
+    problems = list(run.problems)
+    body = _sections(run, problems)
+    sections = [(name, title, inner) for name, title, inner in body if inner is not None]
+    links = [tag("a", title, href=f"#{name}") for name, title, _ in sections]
+    parts = [tag("section", tag("h2", title), inner, id=name) for name, title, inner in sections]
+    main = tag("main", _head(run), _answer(run), _problems(problems), tag("nav", *links), *parts)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"{tag('title', f'{run.name}: study report')}<style>{STYLE}</style></head>"
+        f"<body>{main}<script>{SCRIPT}</script></body></html>\n"
+    )
+
+
+def _sections(run: Run, problems: list[str]) -> list[tuple[str, str, Html | None]]:
+    """(anchor, title, content) in the page's order; content None where there is nothing to say."""
+    subject = chosen(run) or nearest(run)
+    return [
+        ("asked", "What was asked", asked.conditions(run)),
+        ("best", "Best designs", _best(run)),
+        ("cost", "Accuracy against cost", _cost(run)),
+        ("search", "The search", _search(run, problems)),
+        ("network", "The network", _network(run, subject, problems)),
+        ("panel", "What it sees", _panel(run, subject, problems)),
+        ("trials", "All trials", _trials(run)),
+        ("limits", "What this does not say", asked.limits(run)),
+        ("again", "How to reproduce", asked.again(run)),
+    ]
+
+
+def _head(run: Run) -> Html:
+    accuracy = asked.a_confirmed_accuracy(run) or asked.an_observed_accuracy(run)
+    line = ". ".join(filter(None, (accuracy.data, accuracy.protocol))) if accuracy else ""
+    about = run.study.get("about")
+    return tag(
+        "header",
+        tag("h1", run.name),
+        tag("p", about) if isinstance(about, str) and about else None,
+        tag("p", f"Accuracy on {line}." if line else "No accuracy was measured.", class_="sub"),
+    )
+
+
+def _problems(problems: Sequence[str]) -> Html | None:
+    """What is missing or damaged, so that nobody takes the page for the whole."""
+    if not problems:
+        return None
+    title = tag("h2", "Records that are missing or damaged")
+    shown = [tag("li", problem) for problem in problems[:20]]
+    if len(problems) > len(shown):
+        shown.append(tag("li", f"and {len(problems) - len(shown)} more"))
+    return tag("section", title, tag("ul", *shown), class_="warning")
+
+
+def _answer(run: Run) -> Html:
+    answer = chosen(run)
+    subject = answer or nearest(run)
+    parts: list[Html | None] = [tag("p", tag("strong", headline(run)), class_="headline")]
+    if subject is not None:
+        parts += [_tiles(run, subject), tables.requirement_table(subject, run)]
+        if not subject.confirmed:
+            note = "Observed once in the search: no fresh seed and no held-out data stand behind it."
+            parts.append(tag("p", note, class_="note"))
+    return tag("div", *parts, class_="answer" if answer else "answer none")
+
+
+def _tiles(run: Run, finding: Finding) -> Html:
+    delta1 = finding.accuracy.delta1 if finding.accuracy else None
+    seeds = f"mean ± sd over {finding.seeds} fresh seeds, held-out data"
+    tiles = [
+        (numbers.decibels(finding.netscore), "NetScore", "accuracy against size"),
+        (
+            numbers.mean_sd(delta1, finding.delta1_sd),
+            "delta1",
+            seeds if finding.confirmed else "one seed, the search's data",
+        ),
+        (numbers.count(finding.cost.params), "parameters", numbers.whole(finding.cost.params)),
+        (numbers.count(finding.cost.macs), "MACs per image", _size(run, finding)),
+    ]
+    against = reference(run)
+    gain = gain_db(finding, against)
+    if gain is not None and against is not None:
+        where = "at the same spend" if same_spend(finding, against) else "at another spend"
+        reference_score = f"(its NetScore: {numbers.decibels(against.netscore)})"
+        tiles.append(
+            (numbers.signed_decibels(gain), f"against the reference preset, {where}", reference_score)
+        )
+    return tag(
+        "div",
+        *(
+            tag("div", tag("b", value), tag("span", name), tag("span", note), class_="tile")
+            for value, name, note in tiles
+        ),
+        class_="tiles",
+    )
+
+
+def _size(run: Run, finding: Finding) -> str:
+    evaluation = _evaluation(run, finding)
+    return f"at {numbers.side_by_side(evaluation.size)} pixels" if evaluation else ""
+
+
+def _evaluation(run: Run, finding: Finding) -> Evaluation | None:
+    return next((e for e in run.evaluations if e.key == finding.key), None)
+
+
+def _best(run: Run) -> Html | None:
+    parts: list[Html | None] = []
+    if run.confirmations:
+        parts += [
+            tag("h3", "Confirmed: retrained with fresh seeds, judged on held-out data"),
+            tag(
+                "p",
+                "The search keeps what looked best, so its own number is too good on average: "
+                "part of it was a lucky seed. The column “fresh seeds, same data” takes the luck "
+                "out; “held-out data” is what is claimed. The change is from the first to the last.",
+            ),
+            tables.confirmation_table(run, chosen(run)),
+            _figure(
+                plots.optimism(run),
+                "delta1 of each finalist: in the search, with fresh seeds on the same data, and "
+                "on data that the search never saw (bars: each seed; dot: their mean).",
+            ),
+        ]
+    best = tables.best_table(run)
+    if best is not None:
+        title = "Best in the search: observed once, ordered by feasibility and NetScore"
+        parts += [tag("h3", title), best]
+    return join(parts) if parts else None
+
+
+def _cost(run: Run) -> Html | None:
+    figure = accuracy_against_cost(run)
+    if figure is None:
+        return None
+    early = sum(state(e) != "complete" for e in run.evaluations)
+    caption = (
+        "Each bubble is one design trained to the end; its area is the number of parameters. "
+        "Feasible means every requirement, with its safety. "
+    )
+    if early:
+        ended = f"{early} designs that ended" if early > 1 else "One design that ended"
+        caption += f"{ended} early {'are' if early > 1 else 'is'} not drawn. "
+    if run.confirmations:
+        caption += "Small dark marks are confirmations on held-out data, with their deviation. "
+    like = any(c.accuracy and comparable(c.accuracy) for c in run.confirmations)
+    if like:
+        caption += "Dashed rings are quoted from the paper; only the confirmations face the same test."
+    quoted = [
+        tag("h3", "Published networks, quoted"),
+        tables.published_table(),
+        tag("p", CAVEAT, " A dash: not known to us from the source.", class_="note"),
+    ]
+    return join([_figure(figure, caption), *quoted])
+
+
+def _search(run: Run, problems: list[str]) -> Html | None:
+    if not run.evaluations:
+        return None
+    spent = sum(evaluation.spend_images for evaluation in run.evaluations)
+    retrained = sum(r.images for c in run.confirmations for r in c.readings)
+    text = (
+        f"{len(run.evaluations)} design{'s' * (len(run.evaluations) != 1)}, "
+        f"{numbers.count(spent)} training images in the search"
+        + (f" and {numbers.count(retrained)} for confirmation. " if retrained else ". ")
+        + "Spend is counted in training images, because seconds depend on the machine."
+    )
+    pair = tag(
+        "div",
+        _figure(
+            plots.progress(run),
+            "NetScore against spend, in the order of the trials. A search earns its cost where "
+            "the line rises above the reference.",
+        ),
+        _figure(
+            plots.funnel(run),
+            "How far designs got: each stage costs more than the one before and may end a design. "
+            "Failed: the training diverged, or the network was dead at its start.",
+        ),
+        class_="pair",
+    )
+    curves = plots.learning_curves(_best_curves(run, problems))
+    caption = (
+        "Every stage is a complete training of its own, from fresh weights. The loss is that of "
+        "the training batches."
+    )
+    return join([tag("p", text), pair, _figure(curves, caption, wide=True)])
+
+
+def _best_curves(run: Run, problems: list[str]) -> list[tuple[str, Sequence[CurveRow]]]:
+    answer = chosen(run)
+    complete = [e for e in run.evaluations if state(e) == "complete" and e.netscore is not None]
+
+    def rank(evaluation: Evaluation) -> tuple[bool, bool, float]:
+        is_answer = answer is not None and evaluation.key == answer.key
+        return not is_answer, not evaluation.feasible, -(evaluation.netscore or 0.0)
+
+    curves = []
+    for evaluation in sorted(complete, key=rank)[:_CURVES]:
+        rows = _or_problem(lambda e=evaluation: run.curve(e.number), problems)
+        if rows:
+            word = " (chosen)" if answer is not None and evaluation.key == answer.key else ""
+            curves.append((f"#{evaluation.number}{word}", rows))
+    return curves
+
+
+def _or_problem(
+    read: Callable[[], tuple[CurveRow, ...]], problems: list[str]
+) -> tuple[CurveRow, ...]:
+    try:
+        return read()
+    except RunError as error:
+        problems.append(str(error))
+        return ()
+
+
+def _network(run: Run, subject: Finding | None, problems: list[str]) -> Html | None:
+    if subject is None:
+        return None
+    evaluation = _evaluation(run, subject)
+    design: Design | None = evaluation.design if evaluation else run.best_design
+    if evaluation is None or design is None:
+        problems.append(f"trial {subject.number}: no evaluation.json, so its network is not shown")
+        return None
+    rows = anatomy.part_rows(design, evaluation.size)
+    height, width = evaluation.size
+    text = (
+        f"Trial {subject.number}, key {subject.key}, input 3@{numbers.side_by_side(evaluation.size)}: "
+        f"{numbers.whole(evaluation.cost.params)} parameters, "
+        f"{numbers.whole(evaluation.cost.params_with_statistics)} with batch norm's statistics; "
+        f"{numbers.count(evaluation.cost.macs)} MACs, one multiply-add of a convolution each. "
+        f"Depth comes out at {numbers.side_by_side((height // 2, width // 2))}."
+    )
+    widths = (
+        "Every module's channels along the depth: squeeze (first projection), expansion "
+        "(depthwise convolution) and width (what it hands on). Darker bars have a window larger "
+        "than 3x3. Encoder and decoder have scales of their own."
+    )
+    return join(
+        [
+            tag("p", text),
+            _figure(anatomy.heterogeneity(design), widths, wide=True),
+            tables.layer_table(rows),
+            _figure(anatomy.shares(rows), "Where the parameters and the work lie."),
+        ]
+    )
+
+
+def _panel(run: Run, subject: Finding | None, problems: list[str]) -> Html | None:
+    if run.panel is None or subject is None:
+        return None
+    if run.best_design is not None and run.best_design.key != subject.key:
+        problems.append(
+            f"best/ holds design {run.best_design.key}, the records speak of {subject.key}: "
+            "its pictures are not shown"
+        )
+        return None
+    source = "data:image/png;base64," + base64.b64encode(run.panel).decode()
+    words = "Image, truth, prediction and relative error of held-out frames"
+    picture = Html(f'<img src="{source}" alt="{words}">')
+    caption = f"{words}. Depth in metres on one scale, error |p-g|/g on another; unknown is dark grey."
+    return tag("figure", tag("div", picture, class_="panel"), tag("figcaption", caption))
+
+
+def _trials(run: Run) -> Html | None:
+    if not run.evaluations:
+        return None
+    text = (
+        "Headings sort. A margin of 0 or less means met: for delta1 it is the shortfall itself, "
+        "for the others it is relative to the bound. The accuracy of a design that ended early is "
+        "that of its last, shorter training. The same rows are in trials.csv."
+    )
+    return join([tag("p", text), tag("div", tables.trials_table(run), class_="all")])
+
+
+def _figure(svg: Html | None, caption: str, *, wide: bool = False) -> Html | None:
+    if svg is None:
+        return None
+    drawn = tag("div", svg, class_="wide") if wide else svg
+    return tag("figure", drawn, tag("figcaption", caption))
+
+
+def summary(run: Run) -> dict[str, object]:
+    """What ``python -m nano.report --json`` prints; unrounded."""
+    answer, against = chosen(run), reference(run)
+    states = [state(evaluation) for evaluation in run.evaluations]
+    outcome = "none feasible" if run.evaluations else "empty"
+    if answer is not None:
+        outcome = "confirmed" if answer.confirmed else "observed"
+    return {
+        "study": run.name,
+        "outcome": outcome,
+        "headline": headline(run),
+        "chosen": _plain(answer),
+        "nearest": _plain(nearest(run)) if answer is None else None,
+        "reference": _plain(against),
+        "gain_db": gain_db(answer, against) if answer else None,
+        "trials": len(states),
+        "complete": states.count("complete"),
+        "pruned": states.count("pruned"),
+        "failed": states.count("failed"),
+        "feasible": sum(evaluation.feasible for evaluation in run.evaluations),
+        "confirmed": len(run.confirmations),
+        "confirmed_feasible": sum(confirmed(c).feasible for c in run.confirmations),
+        "spend_images": sum(evaluation.spend_images for evaluation in run.evaluations),
+        "problems": list(run.problems),
+    }
+
+
+def _plain(finding: Finding | None) -> dict[str, object] | None:
+    if finding is None:
+        return None
+    known = score(finding) > float("-inf")
+    return {
+        "number": finding.number,
+        "key": finding.key,
+        "origin": finding.origin,
+        "netscore": finding.netscore if known else None,
+        "delta1": finding.accuracy.delta1 if finding.accuracy else None,
+        "delta1_sd": finding.delta1_sd,
+        "params": finding.cost.params,
+        "macs": finding.cost.macs,
+        "margins": finding.margins,
+        "feasible": finding.feasible,
+        "seeds": finding.seeds,
+    }

@@ -1,0 +1,150 @@
+"""One look for every figure: matplotlib's settings, and figures as SVG that follows the page.
+
+Colours are Okabe and Ito's, told apart with any colour vision; in the SVG each becomes a CSS
+variable, so that one figure serves light, dark and print.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from nano.report.markup import Html, tag
+
+# What matplotlib draws with -> the page's variable. Grey tones are odd values on purpose: they
+# are looked for in the SVG's text.
+INK = "#1b1c1e"
+MUTED = "#6a6b6d"
+GRID = "#dcdddf"
+PAPER = "#fdfdfe"
+BLUE = "#0072b2"
+SKY = "#56b4e9"
+ORANGE = "#e69f00"
+GREEN = "#009e73"
+RED = "#d55e00"
+PINK = "#cc79a7"
+VARIABLES = {
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "grid",
+    PAPER: "paper",
+    BLUE: "blue",
+    SKY: "sky",
+    ORANGE: "orange",
+    GREEN: "green",
+    RED: "red",
+    PINK: "pink",
+}
+
+_SETTINGS = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 10.5,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10.5,
+    "figure.facecolor": "none",
+    "font.family": "DejaVu Sans",  # comes with matplotlib: same layout on every machine
+    "font.size": 10,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "legend.fontsize": 9.5,
+    "legend.frameon": False,
+    "legend.handletextpad": 0.5,
+    "lines.linewidth": 1.8,
+    "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
+    "svg.hashsalt": "nano",  # the same records give the same bytes
+    "text.color": INK,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "xtick.labelsize": 9.5,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+    "ytick.labelsize": 9.5,
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Matplotlib with this package's settings and nothing of the user's own."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        yield
+
+
+def canvas(width: float = 5.6, height: float = 3.6) -> Figure:
+    """An empty figure (inches) that arranges its parts itself."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def count_axis(axis: mpl.axis.Axis, text: Callable[[float], str]) -> None:
+    """Label an axis' major ticks with ``text`` and leave minor ones bare."""
+    axis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: text(value)))
+    axis.set_minor_formatter(mpl.ticker.NullFormatter())
+
+
+def few_log_ticks(axis: mpl.axis.Axis, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis at 1, 2, 5 or at 1 alone, whichever gives a readable few."""
+    decades = mpl.ticker.LogLocator(subs=(1.0, 2.0, 5.0) if high < 60 * low else (1.0,))
+    axis.set_major_locator(decades)
+    axis.set_minor_locator(mpl.ticker.NullLocator())
+
+
+def horizontal(axes: Axes, value: float, text: str, colour: str) -> None:
+    """A dashed line across, told at its left end above it."""
+    axes.axhline(value, color=colour, linewidth=1.1, linestyle=(0, (5, 3)), zorder=1)
+    axes.annotate(
+        text,
+        (0, value),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 3),
+        textcoords="offset points",
+        fontsize=9,
+        color=colour,
+        zorder=6,
+    )
+
+
+def as_svg(figure: Figure, name: str, label: str, tips: Mapping[str, str] | None = None) -> Html:
+    """The figure as inline SVG.
+
+    Args:
+        figure: Drawn under `house_style`.
+        name: Unique on the page; goes before every id.
+        label: What a reader who cannot see it is told.
+        tips: Texts shown under the pointer, by the artist's gid.
+    """
+    text = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # Matplotlib's style rule would reach the whole page; the page's own sheet says the same.
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
+    for colour, variable in VARIABLES.items():
+        svg = svg.replace(colour, f"var(--{variable})")
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
+    svg = re.sub(r'(xlink:href="|url\()#', rf"\1#{name}-", svg)
+    for gid, tip in (tips or {}).items():
+        mark = f'<g id="{name}-{gid}">'
+        svg = svg.replace(mark, mark + tag("title", tip), 1)
+    head, rest = svg.split(">", 1)
+    box = re.search(r'viewBox="[^"]+"', head)
+    assert box is not None  # matplotlib always writes one
+    opening = tag("svg", role="img", aria_label=label, class_="figure").removesuffix("></svg>")
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return Html(f"{opening} {box.group(0)} {names}>{rest.strip()}")

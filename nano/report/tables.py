@@ -1,0 +1,353 @@
+"""trials.csv, and the page's tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nano.files import write_text
+from nano.records import Accuracy, Confirmation, Evaluation
+from nano.report import numbers
+from nano.report.anatomy import PartRow, told_widths
+from nano.report.findings import Finding, latency_ms, misses, quantity, state, value_at
+from nano.report.markup import Html, join, tag
+from nano.report.published import PUBLISHED
+from nano.report.run import Run, read_run
+
+CSV_COLUMNS = (
+    "number",
+    "state",
+    "stage",
+    "feasible",
+    "netscore",
+    "delta1",
+    "abs_rel",
+    "params",
+    "macs",
+    "latency_ms",
+    "spend_images",
+    "seconds",
+    "key",
+    "seed",
+    "origin",
+)
+
+
+def write_trials_csv(run: Path) -> Path:
+    """Write RUN/trials.csv, one row per trial, and return its path.
+
+    Unknown values are empty; ``feasible`` is true or false; numbers are written in full.
+
+    Raises:
+        RunError: When the folder holds no study.
+        OutputError: When the file cannot be written.
+    """
+    return write_csv(read_run(run))
+
+
+def write_csv(run: Run) -> Path:
+    """`write_trials_csv` of a run that has been read."""
+    margins = margin_names(run)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*CSV_COLUMNS, *(f"margin_{name}" for name in margins)])
+    for evaluation in run.evaluations:
+        writer.writerow([*_csv_row(evaluation), *map(evaluation.margins.get, margins)])
+    path = run.folder / "trials.csv"
+    write_text(path, text.getvalue())
+    return path
+
+
+def margin_names(run: Run) -> list[str]:
+    """Requirements in the study's order, then any other that a record has a margin for."""
+    asked = [requirement.name for requirement in run.requirements.items]
+    recorded = sorted({name for evaluation in run.evaluations for name in evaluation.margins})
+    return list(dict.fromkeys([*asked, *recorded]))
+
+
+def _csv_row(evaluation: Evaluation) -> list[object]:
+    accuracy = evaluation.accuracy
+    return [
+        evaluation.number,
+        state(evaluation),
+        evaluation.stage,
+        str(evaluation.feasible).lower(),
+        evaluation.netscore,
+        accuracy.delta1 if accuracy else None,
+        accuracy.abs_rel if accuracy else None,
+        evaluation.cost.params,
+        evaluation.cost.macs,
+        latency_ms(evaluation),
+        evaluation.spend_images,
+        evaluation.seconds,
+        evaluation.key,
+        evaluation.seed,
+        evaluation.origin,
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A table cell that sorts by a number or carries a class."""
+
+    content: str
+    order: float | None = None
+    kind: str | None = None
+
+
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str | Cell]],
+    *,
+    numeric: Iterable[int] = (),
+    sortable: bool = False,
+    classes: Sequence[str] = (),
+) -> Html:
+    """A table that scrolls sideways on its own where the page is narrow.
+
+    Args:
+        headings: Texts of the columns.
+        rows: Cells; plain text is escaped.
+        numeric: Columns that are set to the right.
+        sortable: Whether headings sort.
+        classes: One per row, or none.
+    """
+    right = set(numeric)
+
+    def heading(i: int, text: str) -> Html:
+        label = tag("button", text, type="button") if sortable else text
+        return tag("th", label, scope="col", class_="n" if i in right else None)
+
+    def cell(i: int, value: str | Cell) -> Html:
+        if not isinstance(value, Cell):
+            value = Cell(content=value)
+        kinds = " ".join(filter(None, ("n" if i in right else "", value.kind or "")))
+        return tag("td", value.content, class_=kinds or None, data_order=value.order)
+
+    body = [
+        tag(
+            "tr",
+            *(cell(i, value) for i, value in enumerate(row)),
+            class_=classes[number] or None if number < len(classes) else None,
+        )
+        for number, row in enumerate(rows)
+    ]
+    head = tag("thead", tag("tr", *(heading(i, text) for i, text in enumerate(headings))))
+    inner = tag("table", head, tag("tbody", *body), class_="sortable" if sortable else None)
+    return tag("div", inner, class_="scroll")
+
+
+def requirement_table(finding: Finding, run: Run) -> Html | None:
+    """Each requirement with what the design reaches; None without requirements."""
+    rows = []
+    for requirement in run.requirements.items:
+        margin = finding.margins.get(requirement.name)
+        sense = "≥" if requirement.at_least else "≤"
+        reached = None if margin is None else value_at(requirement, margin)
+        met = margin is not None and margin <= 0
+        rows.append(
+            (
+                requirement.name,
+                f"{sense} {quantity(requirement.name, requirement.bound)}",
+                quantity(requirement.name, requirement.safety) if requirement.safety else "none",
+                quantity(requirement.name, reached),
+                Cell(content="✓ met" if met else "✗ not met", kind="good" if met else "bad"),
+            )
+        )
+    headings = ("requirement", "bound", "safety in the search", "reached", "")
+    return table(headings, rows, numeric=(1, 2, 3)) if rows else None
+
+
+def confirmation_table(run: Run, answer: Finding | None) -> Html:
+    """Observed in the search against confirmed, one row per finalist."""
+    seen = {e.number: e for e in run.evaluations}
+    rows, classes = [], []
+    for confirmation in run.confirmations:
+        rows.append(_confirmation_row(confirmation, seen.get(confirmation.number)))
+        is_answer = answer is not None and answer.key == confirmation.key
+        classes.append("chosen" if is_answer else "")
+    headings = (
+        "trial",
+        "origin",
+        "delta1 in the search",
+        "fresh seeds, same data",
+        "fresh seeds, held-out data",
+        "change",
+        "NetScore in the search",
+        "NetScore confirmed",
+        "params",
+        "MACs",
+        "feasible",
+    )
+    return table(headings, rows, numeric=range(2, 10), classes=classes)
+
+
+def _confirmation_row(confirmation: Confirmation, seen: Evaluation | None) -> list[str | Cell]:
+    first = _delta1(seen.accuracy) if seen else None
+    last = _delta1(confirmation.accuracy)
+    change = last - first if first is not None and last is not None else None
+    return [
+        f"#{confirmation.number}",
+        confirmation.origin,
+        numbers.ratio(first),
+        numbers.ratio(_delta1(confirmation.validation)),
+        numbers.mean_sd(last, confirmation.delta1_sd),
+        numbers.signed_ratio(change),
+        numbers.decibels(seen.netscore if seen else None),
+        numbers.decibels(confirmation.netscore),
+        numbers.count(confirmation.cost.params),
+        numbers.count(confirmation.cost.macs),
+        _yes(confirmation.feasible),
+    ]
+
+
+def best_table(run: Run, limit: int = 10) -> Html | None:
+    """The best complete designs as observed in the search; None without any."""
+    complete = [e for e in run.evaluations if state(e) == "complete" and e.netscore is not None]
+    complete.sort(key=lambda e: (not e.feasible, -(e.netscore or 0.0)))
+    rows = [
+        [
+            f"#{e.number}",
+            e.key,
+            e.origin,
+            numbers.decibels(e.netscore),
+            numbers.ratio(_delta1(e.accuracy)),
+            numbers.ratio(e.accuracy.abs_rel if e.accuracy else None),
+            numbers.count(e.cost.params),
+            numbers.count(e.cost.macs),
+            numbers.milliseconds(latency_ms(e)),
+            _yes(e.feasible),
+        ]
+        for e in complete[:limit]
+    ]
+    headings = (
+        *("trial", "key", "origin", "NetScore", "delta1", "AbsRel", "params", "MACs"),
+        *("latency", "feasible"),
+    )
+    return table(headings, rows, numeric=range(3, 9)) if rows else None
+
+
+def trials_table(run: Run) -> Html:
+    """Every trial; headings sort."""
+    requirements = run.requirements.items
+    names = [requirement.name for requirement in requirements]
+    rows, classes = [], []
+    for e in run.evaluations:
+        delta1 = _delta1(e.accuracy)
+        abs_rel = e.accuracy.abs_rel if e.accuracy else None
+        kind = state(e)
+        ended = e.reason or (last_reason(e) if kind == "failed" else "")
+        if kind == "complete" and not e.feasible:
+            ended = "; ".join(misses_of(e, run))
+        rows.append(
+            [
+                Cell(content=f"#{e.number}", order=e.number),
+                Cell(content=kind, kind=kind),
+                e.stage,
+                _yes(e.feasible),
+                Cell(content=numbers.decibels(e.netscore), order=e.netscore),
+                Cell(content=numbers.ratio(delta1), order=delta1),
+                Cell(content=numbers.ratio(abs_rel), order=abs_rel),
+                Cell(content=numbers.count(e.cost.params), order=e.cost.params),
+                Cell(content=numbers.count(e.cost.macs), order=e.cost.macs),
+                Cell(content=numbers.milliseconds(latency_ms(e)), order=latency_ms(e)),
+                Cell(content=numbers.count(e.spend_images), order=e.spend_images),
+                Cell(content=numbers.duration(e.seconds), order=e.seconds),
+                *(_margin(e.margins.get(name)) for name in names),
+                e.origin,
+                e.key,
+                Cell(content=ended, kind="wide"),
+            ]
+        )
+        classes.append("feasible" if e.feasible else "")
+    headings = (
+        *("trial", "state", "stage", "feasible", "NetScore", "delta1", "AbsRel", "params"),
+        *("MACs", "latency", "images", "time", *(f"margin {name}" for name in names)),
+        *("origin", "key", "why it ended, or what it misses"),
+    )
+    numeric = range(4, 12 + len(names))
+    return table(headings, rows, numeric=numeric, sortable=True, classes=classes)
+
+
+def misses_of(evaluation: Evaluation, run: Run) -> list[str]:
+    """What a complete design misses, in words."""
+    from nano.report.findings import observed
+
+    return misses(observed(evaluation), run.requirements.items)
+
+
+def last_reason(evaluation: Evaluation) -> str:
+    """Why the last training ended early, if it says."""
+    return (evaluation.readings[-1].reason or "") if evaluation.readings else ""
+
+
+def layer_table(rows: Sequence[PartRow]) -> Html:
+    """The chosen network as the paper's Table 3: output, then the widths of every module."""
+    cells = []
+    for row in rows:
+        widths = [
+            (word, told_widths(row.modules, name))
+            for word, name in (("width", "width"), ("squeeze", "squeeze"), ("expand", "expand"))
+        ]
+        kernels = {module.kernel for module in row.modules}
+        if len(kernels) > 1 or kernels - {3}:
+            widths.append(("kernel", told_widths(row.modules, "kernel")))
+        told = join(
+            tag("div", tag("span", word, class_="word"), " ", text) for word, text in widths if text
+        )
+        cells.append(
+            [
+                row.label,
+                row.output,
+                Cell(content=told, kind="widths"),
+                numbers.whole(row.params),
+                numbers.percent(row.params_share),
+                numbers.count(row.macs),
+                numbers.percent(row.macs_share),
+            ]
+        )
+    headings = ("layer", "output C@HxW", "channels of each module", "params", "share", "MACs", "share")
+    return table(headings, cells, numeric=range(3, 7))
+
+
+def published_table() -> Html:
+    """Rows of the paper's Table 1, marked as quoted."""
+    rows = [
+        (
+            row.name,
+            "quoted",
+            numbers.side_by_side(row.size),
+            numbers.count(row.params),
+            numbers.count(row.macs),
+            numbers.ratio(row.delta1),
+            numbers.ratio(row.delta2),
+            numbers.ratio(row.delta3),
+            numbers.ratio(row.abs_rel),
+            numbers.ratio(row.sq_rel),
+            numbers.ratio(row.rmse),
+            numbers.ratio(row.rmse_log),
+        )
+        for row in PUBLISHED
+    ]
+    headings = (
+        *("network", "", "input", "params", "MACs", "delta1", "delta2", "delta3", "AbsRel"),
+        *("SqRel (m)", "RMSE (m)", "RMSE log"),
+    )
+    return table(headings, rows, numeric=range(3, 12))
+
+
+def _delta1(accuracy: Accuracy | None) -> float | None:
+    return accuracy.delta1 if accuracy else None
+
+
+def _yes(feasible: bool) -> Cell:
+    return Cell(
+        content="✓ yes" if feasible else "no", order=int(feasible), kind="good" if feasible else None
+    )
+
+
+def _margin(margin: float | None) -> Cell:
+    return Cell(content=numbers.signed_ratio(margin), order=margin)
