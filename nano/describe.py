@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -89,12 +89,13 @@ def as_json(name: str, design: Design, size: tuple[int, int]) -> dict[str, Any]:
 def as_text(name: str, design: Design, size: tuple[int, int]) -> str:
     """The table: one row per part of the network, widths under rows of modules."""
     from nano.cost.count import count, count_by_module
+    from nano.design.parts import modules_by_part
 
     cost = count(design, size)
     height, width = size
-    rows = [HEADINGS]
+    rows: list[tuple[str, ...]] = [HEADINGS]
     notes: dict[int, list[str]] = {}
-    modules = _modules(design)
+    modules = modules_by_part(design)
     for part, group in groupby(count_by_module(design, size), key=lambda share: share.part):
         shares = list(group)
         rows.append(_row(design, part, shares, cost.params, cost.macs))
@@ -122,47 +123,21 @@ def as_text(name: str, design: Design, size: tuple[int, int]) -> str:
 def _row(
     design: Design, part: str, shares: list[ModuleCost], params: int, macs: int
 ) -> tuple[str, ...]:
+    from nano.design.parts import paper_label
+
     part_params = sum(share.cost.params for share in shares)
     part_macs = sum(share.cost.macs for share in shares)
     last = shares[-1]
     rows, columns = last.size
     output = f"{last.width}@{rows}x{columns}" if "stage" not in part else f"@{rows}x{columns}"
     return (
-        _label(design, part),
+        paper_label(design, part),
         output,
         f"{part_params:,}",
         f"{100 * part_params / params:.1f} %",
         f"{part_macs:,}",
         f"{100 * part_macs / macs:.1f} %",
     )
-
-
-def _label(design: Design, part: str) -> str:
-    """The paper's word for a part: ``conv7x7-pool``, ``PBEP 1.x (6)``, ``conv1x1-pool``, ..."""
-    kind, _, number = part.partition(" ")
-    if kind == "stage":
-        modules = design.stages[int(number) - 1].modules
-        return f"{_kinds(modules)} {number}.x ({len(modules)})"
-    if kind == "up":
-        step = design.decoder[int(number) - 1]
-        return f"upconv {number} A,B ({_kinds((step.a, step.b))})"
-    kernel = design.stem.kernel
-    return {
-        "stem": f"conv{kernel}x{kernel}-pool",
-        "transition": "conv1x1-pool",
-        "bridge": "conv1x1",
-        "head": "conv3x3",
-    }[kind]
-
-
-def _kinds(modules: Iterable[Module]) -> str:
-    return "/".join(dict.fromkeys(module.kind for module in modules))
-
-
-def _modules(design: Design) -> dict[str, tuple[Module, ...]]:
-    """Modules of the parts that have any."""
-    stages = {f"stage {i}": stage.modules for i, stage in enumerate(design.stages, start=1)}
-    return stages | {f"up {i}": (up.a, up.b) for i, up in enumerate(design.decoder, start=1)}
 
 
 def _widths(modules: Sequence[Module]) -> Iterator[str]:
