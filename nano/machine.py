@@ -5,51 +5,48 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("depthnet-nano", "torch", "optuna", "numpy", "scipy", "pydantic", "pillow")
+PACKAGES = ("depthnet-nano", "torch", "optuna", "cmaes", "numpy", "scipy", "pillow", "pydantic")
 
 
 def machine() -> dict[str, str | int]:
     """Processor model, cores this process may use, system; no name of the host or its user."""
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores(),
+        "cores": cores(),
         "system": platform.platform(),
     }
 
 
+def cores() -> int:
+    """Processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux only
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def versions() -> dict[str, str]:
-    """Python and the packages that results depend on, as installed."""
+    """Python and those packages that results depend on, as far as installed."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:  # run from a checkout that was never installed
-            found[package] = "not installed"
     return found
 
 
 def commit(folder: Path) -> str | None:
-    """The git commit that ``folder`` is at, with ``+`` when files differ; None outside git."""
-    command = ["git", "-C", str(folder)]
+    """The git commit that ``folder`` is at, ``-dirty`` when tracked files differ; None without."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        head = subprocess.run(
-            [*command, "rev-parse", "--short=12", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=True,
+        done = subprocess.run(
+            [*command, "--exclude=*"], capture_output=True, text=True, check=True, timeout=10
         )
-        changes = subprocess.run(
-            [*command, "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return None
-    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
+    return done.stdout.strip()
 
 
 def _processor() -> str:
@@ -60,7 +57,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1

@@ -31,7 +31,7 @@ def test_commit_marks_changed_files(tmp_path: Path) -> None:
     clean = commit(tmp_path)
     assert clean is not None and len(clean) == 12
     (tmp_path / "file").write_text("b")
-    assert commit(tmp_path) == clean + "+"
+    assert commit(tmp_path) == f"{clean}-dirty"
 
 
 def test_no_commit_outside_git(tmp_path: Path) -> None:
