@@ -68,7 +68,9 @@ class Stem:
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.kernel < 1 or self.kernel % 2 == 0:
-            raise DesignError(f"stem width {self.width}, kernel {self.kernel}: width >= 1, odd kernel")
+            raise DesignError(
+                f"stem width {self.width}, kernel {self.kernel}: width >= 1, odd kernel"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,8 @@ def _depthnet_nano() -> Design:
         ((17, 13, 14, 12), 13, 11, 32),
     )
     growths = [
-        (*first, *[elided] * (depth - len(first) - 1), last) for first, elided, last, depth in printed
+        (*first, *[elided] * (depth - len(first) - 1), last)
+        for first, elided, last, depth in printed
     ]
     return Design(
         stem=Stem(width=14, kernel=7),
@@ -214,6 +215,4 @@ def _knob(
         assert entry is not None, full
         chosen = entry[int(end) - 1] if isinstance(entry[0], tuple) else entry  # type: ignore[assignment]  # a tuple of ranges has one per stage
     low, high = float(chosen[0]), float(chosen[1])
-    return Knob(
-        name=full, low=low, high=high, integer=base in _INTEGER, log=base not in _LINEAR
-    )
+    return Knob(name=full, low=low, high=high, integer=base in _INTEGER, log=base not in _LINEAR)

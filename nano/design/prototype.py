@@ -160,16 +160,16 @@ class Prototype:
             genes.append(Gene(name=depth.name, low=int(depth.low), high=int(depth.high)))
             squeeze, growth = knob[f"squeeze.{number}"], knob[f"growth.{number}"]
             ratio = knob[f"expansion.{number}"]
-            expand = replace(
-                squeeze, low=squeeze.low * ratio.low, high=squeeze.high * ratio.high
-            )
+            expand = replace(squeeze, low=squeeze.low * ratio.low, high=squeeze.high * ratio.high)
             n = columns.squeeze.stop - columns.squeeze.start
             for name, source in (("squeeze", squeeze), ("expand", expand), ("width", growth)):
                 genes += [_reach(f"{name}.{number}.{i}", source, 2) for i in range(1, n + 1)]
             entering = knob["stem"].high if number == 1 else genes[-1 - 3 * n - 1].high
             widest = entering + 2 * growth.high * n
             share = knob[f"transition.{number}"]
-            genes.append(Gene(name=f"transition.{number}", low=1, high=math.ceil(widest * share.high)))
+            genes.append(
+                Gene(name=f"transition.{number}", low=1, high=math.ceil(widest * share.high))
+            )
         genes += self._decoder_genes(genes)
         return tuple(genes)
 
@@ -373,9 +373,7 @@ class Prototype:
             total += depth.high * per_module  # the deepest choice outnumbers all others together
         single = [self.layout.stem, *(columns.transition for columns in self.layout.stages)]
         single += range(self.layout.decoder, self.layout.length)
-        return total + sum(
-            math.log10(self.genes[i].high - self.genes[i].low + 1) for i in single
-        )
+        return total + sum(math.log10(self.genes[i].high - self.genes[i].low + 1) for i in single)
 
 
 def knob_names(stages: int) -> tuple[str, ...]:

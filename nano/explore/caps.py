@@ -1,0 +1,55 @@
+"""Exact quantities are checked before anything is spent: over a cap costs no trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nano.cost.count import Cost, count
+from nano.design.design import Design
+from nano.design.prototype import Knobs, Prototype
+from nano.errors import StudyError
+from nano.score import Requirements
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caps:
+    """The bounds on parameters, MACs, activations and bytes, at one size."""
+
+    prototype: Prototype
+    requirements: Requirements
+    size: tuple[int, int]
+
+    def cost(self, design: Design) -> Cost:
+        """What the design costs at the study's size."""
+        return count(design, self.size)
+
+    def fit(self, design: Design) -> bool:
+        """Whether every counted bound is met, its safety included."""
+        counted = self.requirements.counted
+        return counted.met(counted.margins(self.cost(design).values()), with_safety=True)
+
+    def check_reachable(self) -> None:
+        """Raise a StudyError if even the smallest design of the prototype is over a cap."""
+        smallest = self.prototype.smallest()
+        values = self.cost(smallest).values()
+        for item in self.requirements.counted.items:
+            if item.margin(values[item.name]) > -item.safety_margin:
+                raise StudyError(
+                    f"[require] {item.describe()}: no design of this prototype is that small;"
+                    f" the smallest has {item.name} {values[item.name]:,}"
+                )
+
+    def shrink(self, knobs: Knobs, seed: int) -> dict[str, float]:
+        """The knobs drawn towards the smallest design, only as far as the caps ask.
+
+        Bisection on how much of each knob's range is kept: the proportions of the proposal stay.
+        """
+        low, high = 0.0, 1.0
+        for _ in range(20):
+            middle = (low + high) / 2
+            drawn = self.prototype.shrunk(knobs, middle)
+            if self.fit(self.prototype.design(self.prototype.expand(drawn, seed))):
+                low = middle
+            else:
+                high = middle
+        return self.prototype.shrunk(knobs, low)

@@ -1,0 +1,247 @@
+"""``--dry-run``: check the study, count its space, time a step, predict hours and memory."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from nano.cost.count import count
+from nano.cost.population import count_population
+from nano.data.sample import DepthSet, Truth
+from nano.data.sets import KittiTable, sources
+from nano.design.design import Design
+from nano.errors import DataError
+from nano.explore.caps import Caps
+from nano.explore.run import default_workers
+from nano.explore.study import StudyFile
+from nano.explore.trainer import load_function
+from nano.files import to_plain
+from nano.report.numbers import count as shortened
+from nano.report.numbers import duration, percent
+
+_SAMPLES = 2000  # random designs counted, to see what share the caps leave
+_TIMED_STEPS = 3
+_TRIES = 2  # timed trainings of each design; the faster one counts, machines are noisy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """One design's training, timed on made-up images."""
+
+    seconds_per_step: float
+    peak_bytes: int
+
+
+def dry_run(study: StudyFile, base: Path, *, workers: int | None, as_json: bool) -> int:
+    """Print what the study would do; writes nothing.
+
+    Raises:
+        StudyError: For requirements that no design of the prototype can meet.
+    """
+    caps = Caps(prototype=study.family(), requirements=study.requirements(), size=study.size)
+    caps.check_reachable()
+    number = workers or default_workers()
+    found: dict[str, Any] = {
+        "study": study.name,
+        "space": _space(caps, study),
+        "designs": {name: to_plain(count(d, study.size)) for name, d in _named(caps).items()},
+        "requirements": caps.requirements.describe(),
+        "spend": _spend(study),
+        "data": _data(study, base),
+    }
+    if study.evaluate is None:
+        found["prediction"] = _predict(study, caps, number)
+    else:
+        load_function(study.evaluate.callable, base)
+    print(json.dumps(found, indent=1) if as_json else _text(study, found, number))
+    return 0
+
+
+def _named(caps: Caps) -> dict[str, Design]:
+    prototype = caps.prototype
+    knobs = prototype.knobs_of(prototype.preset)
+    shrunk = prototype.design(prototype.expand(caps.shrink(knobs, 0), 0))
+    within = prototype.preset if caps.fit(prototype.preset) else shrunk
+    return {
+        "smallest": prototype.smallest(),
+        "preset": prototype.preset,
+        "preset within the caps": within,
+        "largest": prototype.largest(),
+    }
+
+
+def _space(caps: Caps, study: StudyFile) -> dict[str, Any]:
+    prototype = caps.prototype
+    random = Random(study.seed)
+    genomes = np.array(
+        [
+            prototype.expand({k.name: k.at(random.random()) for k in prototype.knobs}, i)
+            for i in range(_SAMPLES)
+        ]
+    )
+    costs = count_population(genomes, prototype, study.size)
+    counted = caps.requirements.counted
+    fit = sum(
+        counted.met(counted.margins(costs.of(i).values()), with_safety=True)
+        for i in range(_SAMPLES)
+    )
+    return {
+        "hash": prototype.space,
+        "knobs": len(prototype.knobs),
+        "genes": len(prototype.genes),
+        "log10_designs": round(prototype.count_designs(), 1),
+        "share_within_caps": fit / _SAMPLES,
+    }
+
+
+def _spend(study: StudyFile) -> dict[str, Any]:
+    """Training images when every rung keeps its share, and the confirmations on top."""
+    alive = float(study.trials)
+    images = 0.0
+    for _, each in study.trainings():
+        images += alive * each
+        alive = max(1.0, alive * study.stages.keep)
+    wanted = study.stages.confirm
+    confirm = (wanted.designs + 1) * wanted.seeds * study.trainings()[-1][1]
+    return {"trials": study.trials, "search_images": round(images), "confirm_images": confirm}
+
+
+def _data(study: StudyFile, base: Path) -> dict[str, Any]:
+    """What the splits hold, or what to put where."""
+    if study.evaluate is not None:
+        return {"state": "read by the study's own function"}
+    try:
+        found = sources(study.data, base)
+    except DataError as missing:
+        assert isinstance(study.data, KittiTable)
+        return {"state": "missing", "reason": str(missing), "remedy": _remedy(study.data)}
+    return {
+        "state": "ready",
+        **{name: len(getattr(found, name)) for name in ("train", "validation", "test")},
+    }
+
+
+def _remedy(table: KittiTable) -> str:
+    roots = table.root if isinstance(table.root, str) else " or ".join(table.root)
+    depth = {
+        "annotated": "the annotated depth archive (data_depth_annotated: its train/ and val/)",
+        "single-scan": "velodyne_points of the raw drives, or the depth archive's velodyne_raw",
+        "raw": "velodyne_points of the raw drives",
+    }[table.truth]
+    return (
+        f"put the synced raw KITTI drives (DATE/DATE_drive_NNNN_sync/image_0{table.camera}, with"
+        f" the calib_*.txt of each date) and {depth} under {roots}; or name your folders:"
+        ' --set \'data.root=["/path/to/raw", "/path/to/depth"]\'.'
+        " `python -m nano.data kitti --check ROOT` tells what is there"
+    )
+
+
+# --- time and memory -----------------------------------------------------------------------------
+
+
+def _predict(study: StudyFile, caps: Caps, workers: int) -> dict[str, Any]:
+    """Hours and memory of the whole study, from timed steps of a middling and the largest design."""
+    import torch
+
+    torch.set_num_threads(1)
+    batch = study.recipe().batch
+    named = _named(caps)
+    middle = _time(named["preset within the caps"], study)
+    largest = named["largest"] if caps.fit(named["largest"]) else named["preset within the caps"]
+    peak = max(middle.peak_bytes, _time(largest, study).peak_bytes)
+    spend = _spend(study)
+    images = spend["search_images"] + spend["confirm_images"]
+    return {
+        "seconds_per_step": round(middle.seconds_per_step, 4),
+        "hours": round(images / batch * middle.seconds_per_step / workers / 3600, 3),
+        "memory_gib": round(workers * peak / 2**30, 2),
+        "workers": workers,
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+    }
+
+
+def _time(design: Design, study: StudyFile) -> Timing:
+    from nano.train.loop import train
+
+    import torch
+
+    recipe = study.recipe()
+    data = _made_up(study.size, recipe.batch)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    best = float("inf")
+    short = recipe.for_images(recipe.batch * _TIMED_STEPS)
+    once = recipe.for_images(recipe.batch)
+    for _ in range(_TRIES):
+        began = time.perf_counter()
+        train(design, once, data, seed=0, device=device)
+        middle = time.perf_counter()
+        train(design, short, data, seed=0, device=device)
+        # The difference leaves out building, warming up and recalibrating.
+        step = (time.perf_counter() - middle - (middle - began)) / (_TIMED_STEPS - 1)
+        best = min(best, max(step, 1e-6))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Timing(
+        seconds_per_step=best, peak_bytes=peak * (1 if sys.platform == "darwin" else 1024)
+    )
+
+
+def _made_up(size: tuple[int, int], count_: int) -> DepthSet:
+    """Noise images with plausible depth: enough to time a step without any data."""
+    random = np.random.default_rng(0)
+    depth = random.uniform(2, 60, (count_, *size)).astype(np.float16)
+    pixels = size[0] * size[1]
+    return DepthSet(
+        name="made up",
+        truth_kind="rendered",
+        names=tuple(str(i) for i in range(count_)),
+        images=random.integers(0, 256, (count_, 3, *size), dtype=np.uint8),
+        depth=depth,
+        truth=Truth(
+            sizes=np.full((count_, 2), size, np.int32),
+            offsets=np.arange(count_ + 1, dtype=np.int64) * pixels,
+            index=np.tile(np.arange(pixels, dtype=np.int32), count_),
+            depth=depth.reshape(-1).astype(np.float32),
+        ),
+    )
+
+
+def _text(study: StudyFile, found: dict[str, Any], workers: int) -> str:
+    space, spend, data = found["space"], found["spend"], found["data"]
+    lines = [
+        f"{study.name}: the study file is sound; nothing was trained or written",
+        f"space {space['hash']}: {space['knobs']} knobs, {space['genes']} genes, about"
+        f" 10^{space['log10_designs']:.0f} designs; {percent(space['share_within_caps'])} of random"
+        " ones are within the caps",
+        f"requirements: {found['requirements']}",
+    ]
+    for name, cost in found["designs"].items():
+        lines.append(
+            f"  {name}: {shortened(cost['params'])} parameters, {shortened(cost['macs'])} MACs,"
+            f" {shortened(cost['activations'])} activations at {study.size[0]}x{study.size[1]}"
+        )
+    lines.append(
+        f"spend: about {spend['search_images']:,} training images in {spend['trials']} trials, then"
+        f" {spend['confirm_images']:,} to confirm"
+    )
+    if data["state"] == "missing":
+        lines += [f"data are missing: {data['reason']}", f"  {data['remedy']}"]
+    elif data["state"] == "ready":
+        lines.append(
+            f"data: {data['train']:,} to train, {data['validation']:,} to select by,"
+            f" {data['test']:,} to judge"
+        )
+    if "prediction" in found:
+        p = found["prediction"]
+        lines.append(
+            f"prediction: {duration(3600 * p['hours'])} and {p['memory_gib']:.1f} GiB with"
+            f" {workers} workers on {p['device']} ({p['seconds_per_step'] * 1000:.0f} ms a step)"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,191 @@
+"""The run folder: where everything a study makes is kept, and who may write there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from nano.errors import OutputError, RunError
+from nano.files import from_plain, read_json, unwritable, write_json, write_text
+from nano.records import (
+    Confirmation,
+    Evaluation,
+    Reading,
+    confirmation_from_plain,
+    evaluation_from_plain,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """Paths of one run; layout in the package's documentation of ``python -m nano.explore``."""
+
+    path: Path
+
+    @property
+    def log(self) -> Path:
+        """log.txt"""
+        return self.path / "log.txt"
+
+    @property
+    def best(self) -> Path:
+        """The chosen model."""
+        return self.path / "best"
+
+    @property
+    def storage_url(self) -> str:
+        """The SQLite storage of a study that names no other."""
+        return f"sqlite:///{(self.path / 'study.db').resolve()}"
+
+    def trial(self, number: int) -> Path:
+        """Folder of a trial."""
+        return self.path / "trials" / f"{number:04d}"
+
+    def confirm(self, key: str) -> Path:
+        """Folder of a finalist's confirmation."""
+        return self.path / "confirm" / key
+
+    def checkpoint(self, key: str, stage: str, index: int) -> Path:
+        """Where an interrupted training is kept: by design, so that any worker finds it."""
+        return self.path / "checkpoints" / f"{key}-{stage.replace(' ', '-')}-{index}.pt"
+
+    # --- records ---------------------------------------------------------------------------------
+
+    def write_evaluation(self, evaluation: Evaluation) -> None:
+        """Keep a trial's record and its design."""
+        folder = self.trial(evaluation.number)
+        write_json(folder / "design.json", evaluation.design)
+        write_json(folder / "evaluation.json", evaluation)
+
+    def evaluation(self, number: int) -> Evaluation | None:
+        """The record that a trial has so far, if any."""
+        path = self.trial(number) / "evaluation.json"
+        return (
+            evaluation_from_plain(read_json(path, RunError), str(path)) if path.exists() else None
+        )
+
+    def write_confirm_reading(self, key: str, index: int, reading: Reading) -> None:
+        """Keep one fresh seed's reading."""
+        write_json(self.confirm(key) / f"seed-{index}" / "reading.json", reading)
+
+    def confirm_reading(self, key: str, index: int) -> Reading | None:
+        """The reading of a fresh seed, if it was taken before."""
+        path = self.confirm(key) / f"seed-{index}" / "reading.json"
+        if not path.exists():
+            return None
+        return from_plain(Reading, read_json(path, RunError), str(path), RunError)
+
+    def write_confirmation(self, confirmation: Confirmation) -> None:
+        """Keep a finalist's confirmation."""
+        write_json(self.confirm(confirmation.key) / "confirmation.json", confirmation)
+
+    def confirmations(self) -> list[Confirmation]:
+        """All confirmations kept."""
+        paths = sorted((self.path / "confirm").glob("*/confirmation.json"))
+        return [confirmation_from_plain(read_json(path, RunError), str(path)) for path in paths]
+
+    def write_best(self, confirmation: Confirmation) -> None:
+        """Copy the chosen network and its numbers to ``best``.
+
+        Of the fresh seeds' networks the one with the best validation delta1: the test split only
+        judges.
+        """
+        scored = [
+            (reading.validation.delta1, index)
+            for index, reading in enumerate(confirmation.readings)
+            if reading.validation is not None
+        ]
+        try:
+            if self.best.exists():
+                shutil.rmtree(self.best)
+            self.best.mkdir(parents=True)
+            if scored:
+                source = self.confirm(confirmation.key) / f"seed-{max(scored)[1]}"
+                for name in ("design.json", "model.safetensors", "panel.png"):
+                    shutil.copyfile(source / name, self.best / name)
+            else:
+                source = self.trial(confirmation.number)
+                shutil.copyfile(source / "design.json", self.best / "design.json")
+        except OSError as error:
+            raise unwritable(self.best, error) from error
+        write_json(self.best / "metrics.json", confirmation)
+
+    def write_study(self, plain: Mapping[str, Any]) -> None:
+        """study.toml, as run: overrides applied, defaults spelt out."""
+        text = "# The study as run: overrides applied, defaults spelt out.\n\n"
+        write_text(self.path / "study.toml", text + tomli_w.dumps(dict(plain)))
+
+    def write_run(self, record: Mapping[str, Any]) -> None:
+        """run.json: versions, machine, seed, commands, and in the end the summary."""
+        write_json(self.path / "run.json", record)
+
+    def run(self) -> dict[str, Any]:
+        """run.json as it stands; empty before the first run."""
+        path = self.path / "run.json"
+        return dict(read_json(path, RunError)) if path.exists() else {}
+
+
+def open_folder(path: Path) -> RunFolder:
+    """Make the run folder, or take one of ours.
+
+    Raises:
+        RunError: The folder holds something else.
+        OutputError: It cannot be made or written.
+    """
+    folder = RunFolder(path=path)
+    try:
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{path}: is a file; the run folder goes elsewhere: --out DIR")
+        known = {"study.toml", "run.json", "study.db", "log.txt", ".lock"}
+        inside = {entry.name for entry in path.iterdir()} if path.exists() else set()
+        if inside and not inside & known:
+            raise RunError(
+                f"{path}: holds files of something else ({', '.join(sorted(inside)[:3])}, ...);"
+                " choose another folder: --out DIR"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise OutputError(f"{path}: cannot be written: permission denied; choose --out DIR")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return folder
+
+
+@contextmanager
+def held(path: Path, *, what: str) -> Iterator[None]:
+    """Hold a lock file for as long as the block lasts; the system frees it when we die.
+
+    Raises:
+        RunError: Another process holds it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as busy:
+            raise RunError(f"{path.parent}: {what}") from busy
+        yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether some living process holds the lock file."""
+    if not path.exists():
+        return False
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,0 +1,199 @@
+"""What proposes designs: Optuna's samplers over the knobs, and evolution, under exact caps.
+
+`CappedSampler` is the door for other generators: any `optuna.samplers.BaseSampler` over the knobs
+can stand inside it. It draws until a proposal is new and within the caps, so that neither repeats
+nor oversized networks cost a trial. Nothing is remembered between proposals: each is a function
+of the study's seed, the trial's number and the history in the storage, so that any process can go
+on where another stopped.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from nano.design.design import Design
+from nano.design.prototype import Knob, Prototype
+from nano.explore.caps import Caps
+from nano.seeds import derive_seed
+
+SEED = "seed"  # the parameter beside the knobs: decides how modules differ
+_DRAWS = 64  # proposals looked at before one is shrunk to the caps instead
+FIXED = "fixed_params"  # where Optuna keeps what was enqueued
+
+SamplerFactory = Callable[[int], BaseSampler]
+
+
+def space(prototype: Prototype) -> dict[str, BaseDistribution]:
+    """Optuna's distributions of the knobs and of the seed."""
+    knobs = {knob.name: _distribution(knob) for knob in prototype.knobs}
+    return {**knobs, SEED: IntDistribution(0, 2**31 - 1)}
+
+
+def _distribution(knob: Knob) -> BaseDistribution:
+    if knob.integer:
+        return IntDistribution(int(knob.low), int(knob.high), log=knob.log)
+    return FloatDistribution(knob.low, knob.high, log=knob.log)
+
+
+def sampler_factory(kind: str, prototype: Prototype, trials: int) -> SamplerFactory:
+    """A maker of inner samplers by name; each gets the seed of one proposal."""
+    population = max(8, min(50, trials // 4))
+    factories: dict[str, SamplerFactory] = {
+        "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+        "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=8),
+        "cmaes": lambda seed: optuna.samplers.CmaEsSampler(seed=seed, with_margin=True),
+        "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=population),
+        "evolution": lambda seed: EvolutionSampler(prototype, seed=seed),
+    }
+    return factories[kind]
+
+
+class CappedSampler(BaseSampler):
+    """Lets an inner sampler propose until the design is new and within the caps.
+
+    Args:
+        factory: Makes the inner sampler of one proposal from its seed.
+        caps: The counted bounds; hold the prototype.
+        seed: The study's.
+    """
+
+    def __init__(self, factory: SamplerFactory, caps: Caps, seed: int) -> None:
+        self._factory = factory
+        self._caps = caps
+        self._seed = seed
+        self._space = space(caps.prototype)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Always the whole space: it never changes within a study."""
+        return self._space
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Knobs and seed of a design that is new and within the caps."""
+        if trial.params or FIXED in trial.system_attrs:
+            return {}  # enqueued, or interrupted before: it has its parameters
+        seed = derive_seed(self._seed, "propose", trial.number)
+        inner = self._factory(seed)
+        random = Random(seed)
+        seen = self._seen(study)
+        knob_space = {name: d for name, d in self._space.items() if name != SEED}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            # CMA-ES says that it ignores constraints: it is told penalised values instead.
+            warnings.filterwarnings("ignore", message="Constraints have been set")
+            relative = inner.infer_relative_search_space(study, trial)
+            relative = {name: d for name, d in relative.items() if name in knob_space}
+            for _ in range(_DRAWS):
+                knobs = inner.sample_relative(study, trial, relative) if relative else {}
+                for name, distribution in knob_space.items():
+                    if name not in knobs:
+                        knobs[name] = inner.sample_independent(study, trial, name, distribution)
+                design_seed = random.randrange(2**31)
+                design = self._design(knobs, design_seed)
+                if design.key not in seen and self._caps.fit(design):
+                    return {**knobs, SEED: design_seed}
+        return {**self._caps.shrink(knobs, design_seed), SEED: design_seed}
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Only reached for parameters that an enqueued trial left open: the preset's value."""
+        if param_name == SEED:
+            return derive_seed(self._seed, "open", trial.number)
+        preset = self._caps.prototype.preset
+        return self._caps.prototype.knobs_of(preset)[param_name]
+
+    def _design(self, knobs: dict[str, Any], seed: int) -> Design:
+        prototype = self._caps.prototype
+        return prototype.design(prototype.expand(knobs, seed))
+
+    @staticmethod
+    def _seen(study: optuna.Study) -> set[str]:
+        trials = study.get_trials(deepcopy=False)
+        return {trial.user_attrs["key"] for trial in trials if "key" in trial.user_attrs}
+
+
+class EvolutionSampler(BaseSampler):
+    """Children of the best designs: tournament, uniform crossover, mutation of a few knobs.
+
+    Feasible before infeasible, then by value (Deb's rule); infeasible by how little they violate.
+    Before there are parents it mutates the preset.
+    """
+
+    parents = 8  # the best so far that may have children
+    tournament = 3
+    crossover = 0.3  # probability that a second parent gives half of the knobs
+    mutated = 4.0  # knobs mutated on average
+    step = 0.15  # sd of a mutation as a share of the knob's range
+
+    def __init__(self, prototype: Prototype, seed: int) -> None:
+        self._prototype = prototype
+        self._random = Random(seed)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All knobs."""
+        return {n: d for n, d in space(self._prototype).items() if n != SEED}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The knobs of one child."""
+        states = (TrialState.COMPLETE, TrialState.PRUNED)
+        ranked = sorted(study.get_trials(deepcopy=False, states=states), key=rank)
+        elite = [trial.params for trial in ranked[: self.parents]]
+        mother = self._select(elite) or self._prototype.knobs_of(self._prototype.preset)
+        father = self._select(elite) if self._random.random() < self.crossover else None
+        rate = self.mutated / len(self._prototype.knobs)
+        child = {}
+        for knob in self._prototype.knobs:
+            parent = father if father and self._random.random() < 0.5 else mother
+            value = knob.clip(parent[knob.name])
+            if self._random.random() < rate:
+                share = knob.share(value) + self._random.gauss(0, self.step)
+                value = knob.at(min(max(share, 0.0), 1.0))
+            child[knob.name] = value
+        return child
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """The preset's value: every knob is sampled relatively."""
+        return self._prototype.knobs_of(self._prototype.preset)[param_name]
+
+    def _select(self, elite: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+        if not elite:
+            return None
+        # `elite` is sorted: the smallest index drawn is the tournament's winner.
+        return elite[min(self._random.randrange(len(elite)) for _ in range(self.tournament))]
+
+
+def violation(trial: FrozenTrial) -> float:
+    """How far a trial is from feasible: 0 when it is, the sum of its positive margins otherwise."""
+    return sum(max(0.0, value) for value in trial.constraints.values())
+
+
+def rank(trial: FrozenTrial) -> tuple[float, float]:
+    """Sorts the best first: feasible before infeasible, then by value."""
+    value = trial.value if trial.value is not None else -float("inf")
+    return violation(trial), -value

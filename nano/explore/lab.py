@@ -1,0 +1,53 @@
+"""Builds what the stages need, in each worker, from the study file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from nano.data.sets import prepare_sets
+from nano.evaluate.protocol import protocol_named
+from nano.explore.folder import RunFolder
+from nano.explore.stages import Decide, Judge, Lab
+from nano.explore.study import StudyFile, parse_study
+from nano.explore.trainer import BuiltIn, Trainer, load_function
+from nano.explore.workers import Bench
+
+
+def judge(study: StudyFile) -> Judge:
+    """The study's utility and requirements."""
+    return Judge(utility=study.weights(), requirements=study.requirements())
+
+
+def build_lab(bench: Bench, decide: Decide, stop: Callable[[], bool]) -> Lab:
+    """The lab of one worker; its data are prepared already, so this takes milliseconds.
+
+    Args:
+        bench: From the driver.
+        decide: Asks whether a design goes on after a rung.
+        stop: True when work must end.
+    """
+    study = parse_study(bench.study, "study")
+    torch.set_num_threads(bench.threads)
+    return Lab(
+        trainer=_trainer(study, bench),
+        judge=judge(study),
+        decide=decide,
+        stop=stop,
+        folder=RunFolder(path=bench.run),
+        seed=study.seed,
+        trainings=study.trainings(),
+    )
+
+
+def _trainer(study: StudyFile, bench: Bench) -> Trainer:
+    if study.evaluate is not None:
+        return load_function(study.evaluate.callable, bench.base)
+    return BuiltIn(
+        sets=prepare_sets(study.data, bench.base, bench.cache),
+        recipe=study.recipe(),
+        protocol=protocol_named(study.data.protocol),
+        study_seed=study.seed,
+        device=bench.device,
+    )

@@ -1,0 +1,149 @@
+"""Which designs of a rung are worth the next training.
+
+A rung is a short complete training. What it says about the final one is learned from the designs
+that had both: the mean gain, and the spread around it. A design goes on when it is likely enough
+to end feasible *and* better than the finalists there are, and belongs to the best share of its
+rung. Raw rung values are never compared with the final requirement.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist, fmean
+
+from nano.records import Accuracy, Evaluation
+from nano.score import Requirements, Utility
+
+# Spread of a final reading around what a rung foresees, before a study has its own pairs: the sd
+# over seeds of delta1 and abs_rel at the quick study's spend, benchmarks/results/noise.json.
+PRIOR_SD = {"delta1": 0.012, "abs_rel": 0.012}
+PRIOR_WEIGHT = 4.0  # pairs that the prior counts for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What a rung foresees of the final training.
+
+    Attributes:
+        delta1: Expected.
+        abs_rel: Expected.
+        sd: Standard deviation of the foreseen delta1.
+        netscore: Of the expected accuracy, in decibels.
+        p_feasible: Probability that the final reading meets the requirements with their safety.
+        promise: Probability times the gain over the finalists there are, in decibels.
+    """
+
+    delta1: float
+    abs_rel: float
+    sd: float
+    netscore: float
+    p_feasible: float
+    promise: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """The rule, for one study.
+
+    Attributes:
+        utility: What is maximised.
+        requirements: What must hold at the final stage.
+        keep: Share of a rung that may go on.
+        finalists: How many feasible designs are wanted for confirmation.
+    """
+
+    utility: Utility
+    requirements: Requirements
+    keep: float
+    finalists: int
+
+    def decide(
+        self, evaluation: Evaluation, others: Sequence[Evaluation]
+    ) -> tuple[bool, Outlook | None]:
+        """Whether ``evaluation`` goes on from the rung it has just finished, and its outlook.
+
+        Args:
+            evaluation: With the rung's reading as its last.
+            others: Every other evaluation of the study, finished or not.
+        """
+        stage = evaluation.stage
+        pairs = [pair for other in others if (pair := _pair(other, stage))]
+        if evaluation.origin == "prototype" or not pairs:
+            return True, None  # the reference always; and somebody has to be the first
+        outlook = self.outlook(evaluation, stage, pairs)
+        if outlook is None:
+            return False, None
+        bar = self._bar(others)
+        peers = [o for other in others if (o := self.outlook(other, stage, pairs))]
+        if bar is None:
+            bar = min(o.netscore for o in (outlook, *peers)) - 0.1
+        promise = _promise(outlook, bar)
+        better = sum(_promise(peer, bar) > promise for peer in peers)
+        allowed = math.ceil(self.keep * (len(peers) + 1))
+        return promise > 0 and better < allowed, replace(outlook, promise=promise)
+
+    def outlook(
+        self,
+        evaluation: Evaluation,
+        stage: str,
+        pairs: Sequence[tuple[Accuracy, Accuracy]],
+    ) -> Outlook | None:
+        """What the reading at ``stage`` foresees; None when there is no reading there."""
+        reading = _accuracy(evaluation, stage)
+        if reading is None or not self._affordable(evaluation):
+            return None
+        delta1, sd = _foresee("delta1", reading, pairs)
+        abs_rel, rel_sd = _foresee("abs_rel", reading, pairs)
+        delta1, abs_rel = min(max(delta1, 0.0), 1.0), max(abs_rel, 0.0)
+        p_feasible = 1.0
+        for name, value, spread in (("delta1", delta1, sd), ("abs_rel", abs_rel, rel_sd)):
+            item = self.requirements.get(name)
+            if item is not None:
+                scale = spread if name == "delta1" else spread / item.bound
+                shortfall = item.margin(value) + item.safety_margin
+                p_feasible *= NormalDist().cdf(-shortfall / scale)
+        return Outlook(
+            delta1=delta1,
+            abs_rel=abs_rel,
+            sd=sd,
+            netscore=self.utility.score(delta1, abs_rel, evaluation.cost),
+            p_feasible=p_feasible,
+        )
+
+    def _affordable(self, evaluation: Evaluation) -> bool:
+        counted = self.requirements.counted
+        return counted.met(counted.margins(evaluation.cost.values()), with_safety=True)
+
+    def _bar(self, others: Sequence[Evaluation]) -> float | None:
+        """The score a newcomer must beat: the last finalist's, once there are enough."""
+        scores = [o.netscore for o in others if o.feasible and o.netscore is not None]
+        ranked = sorted(scores, reverse=True)
+        return ranked[self.finalists - 1] if len(ranked) >= self.finalists else None
+
+
+def _accuracy(evaluation: Evaluation, stage: str) -> Accuracy | None:
+    return next((r.accuracy for r in evaluation.readings if r.stage == stage), None)
+
+
+def _pair(evaluation: Evaluation, stage: str) -> tuple[Accuracy, Accuracy] | None:
+    rung, final = _accuracy(evaluation, stage), _accuracy(evaluation, "final")
+    return (rung, final) if rung is not None and final is not None else None
+
+
+def _foresee(
+    name: str, reading: Accuracy, pairs: Sequence[tuple[Accuracy, Accuracy]]
+) -> tuple[float, float]:
+    """Expected final value and its sd, from the gains seen and the prior spread."""
+    gains = [getattr(final, name) - getattr(rung, name) for rung, final in pairs]
+    gain = fmean(gains)
+    squares = sum((one - gain) ** 2 for one in gains)
+    # The prior's own readings differ by two independent errors, rung and final: hence the 2.
+    prior = PRIOR_WEIGHT * 2 * PRIOR_SD[name] ** 2
+    variance = (prior + squares) / (PRIOR_WEIGHT + len(gains) - 1)
+    return getattr(reading, name) + gain, math.sqrt(variance)
+
+
+def _promise(outlook: Outlook, bar: float) -> float:
+    return outlook.p_feasible * max(0.0, outlook.netscore - bar)

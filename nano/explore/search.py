@@ -1,0 +1,297 @@
+"""The driver: asks, hands out, decides, tells, and at the end confirms.
+
+One process asks and tells; workers only evaluate. So promotions see the whole history, nothing is
+told twice, and the storage has one writer per driver.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from nano.errors import InputError, NanoError, OutputError, RunError
+from nano.explore.folder import RunFolder
+from nano.explore.promotion import Promotion
+from nano.explore.stages import Judge, confirmation, counted
+from nano.explore.storage import Store, predicted
+from nano.explore.workers import (
+    Broken,
+    Confirm,
+    Confirmed,
+    Deciding,
+    Died,
+    Halted,
+    Message,
+    Pool,
+    Search,
+    Searched,
+    Task,
+)
+from nano.records import Confirmation, Evaluation, Reading
+
+_log = logging.getLogger("nano.explore")
+_POLL_SECONDS = 0.25
+_DEATHS = 3  # of workers on the same task before the study gives up
+_BARREN = 3  # designs that all fail before any is read: then something else is wrong
+
+
+class Bug(NanoError):
+    """A worker met something that nobody foresaw; carries its traceback."""
+
+
+class Watcher(Protocol):
+    """Shows what happens: a live table, lines, JSON or nothing."""
+
+    def started(self, evaluation: Evaluation) -> None: ...
+
+    def read(self, evaluation: Evaluation) -> None: ...
+
+    def finished(self, evaluation: Evaluation) -> None: ...
+
+    def confirmed(self, confirmation: Confirmation) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def tick(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """When the search ends.
+
+    Attributes:
+        trials: Trials in all, those of earlier runs included.
+        deadline: Monotonic time after which no new trial starts, or None.
+    """
+
+    trials: int
+    deadline: float | None = None
+
+    def spent(self, counted: int) -> bool:
+        """Whether no new trial may start."""
+        late = self.deadline is not None and time.monotonic() >= self.deadline
+        return late or counted >= self.trials
+
+
+@dataclass(kw_only=True)
+class Driver:
+    """One run of one study on this machine.
+
+    Attributes:
+        store: The study.
+        pool: Its workers.
+        folder: The run folder.
+        judge: Utility and requirements.
+        promotion: Who goes on after a rung.
+        budget: When to end.
+        watcher: Who is told.
+        size: Input height and width.
+        origin: The generator's name.
+        asked_to_stop: True once somebody pressed Ctrl-C or sent SIGTERM.
+    """
+
+    store: Store
+    pool: Pool
+    folder: RunFolder
+    judge: Judge
+    promotion: Promotion
+    budget: Budget
+    watcher: Watcher
+    size: tuple[int, int]
+    origin: str
+    asked_to_stop: Callable[[], bool]
+    _progress: dict[int, Evaluation] = field(default_factory=dict)
+    _done: dict[int, Evaluation] = field(default_factory=dict)
+    _deaths: dict[str, int] = field(default_factory=dict)
+    _stopping: bool = False
+
+    # --- searching -------------------------------------------------------------------------------
+
+    def search(self) -> bool:
+        """Run trials until the budget is spent; False when stopped before."""
+        self._done = {e.number: e for e in self.store.evaluations()}
+        while True:
+            if not self._stopping:
+                self._hand_out()
+            if not self.pool.tasks():
+                return not self._stopping
+            self._listen(self._searched)
+
+    def _hand_out(self) -> None:
+        for i in self.pool.idle():
+            # Waiting trials were counted when they were made; only new ones use up the budget.
+            if self.budget.spent(self.store.counted()) and not self.store.waiting():
+                return
+            asked = self.store.ask(self.origin)
+            evaluation = self.folder.evaluation(asked.number)
+            if evaluation is None or evaluation.key != asked.design.key:
+                evaluation = counted(
+                    asked.number,
+                    asked.design,
+                    origin=asked.origin,
+                    seed=asked.seed,
+                    size=self.size,
+                    judge=self.judge,
+                )
+            self._progress[asked.number] = evaluation
+            self.watcher.started(evaluation)
+            self.pool.give(i, Search(evaluation=evaluation))
+
+    def _searched(self, i: int, task: Task, message: Message) -> None:
+        assert isinstance(task, Search)
+        number = task.evaluation.number
+        if isinstance(message, Deciding):
+            self._progress[number] = message.evaluation
+            self.watcher.read(message.evaluation)
+            others = [e for n, e in self._everything().items() if n != number]
+            go_on, outlook = self.promotion.decide(message.evaluation, others)
+            self.pool.answer(i, go_on, predicted(outlook))
+        elif isinstance(message, Searched):
+            self.store.tell(message.evaluation, self.judge.requirements)
+            self._progress.pop(number)
+            self._done[number] = message.evaluation
+            self.watcher.finished(message.evaluation)
+            self._check_barren()
+        else:
+            self._progress.pop(number, None)
+            self.store.requeue(number)
+
+    def _everything(self) -> dict[int, Evaluation]:
+        """Finished and unfinished evaluations of this study, by number."""
+        return self._done | self._progress
+
+    def _check_barren(self) -> None:
+        """Stop early when nothing at all can be evaluated: it is not the designs' fault."""
+        reasons = [e.reason for e in self._done.values() if e.accuracy is None]
+        if len(reasons) >= _BARREN and len(reasons) == len(self._done):
+            raise RunError(
+                f"the first {len(reasons)} designs all failed, the last with: {reasons[-1]};"
+                f" {self.folder.log} tells more"
+            )
+
+    # --- confirming ------------------------------------------------------------------------------
+
+    def confirm(
+        self, finalists: Sequence[Evaluation], *, seeds: int, images: int
+    ) -> list[Confirmation] | None:
+        """Retrain each with fresh seeds, all in parallel; None when stopped before the end."""
+        readings: dict[str, dict[int, Reading]] = {e.key: {} for e in finalists}
+        by_key = {e.key: e for e in finalists}
+        queue = [
+            Confirm(evaluation=e, index=index, images=images)
+            for e in finalists
+            for index in range(seeds)
+        ]
+
+        def heard(i: int, task: Task, message: Message) -> None:
+            assert isinstance(task, Confirm)
+            if isinstance(message, Confirmed):
+                readings[message.key][message.index] = message.reading
+                if len(readings[message.key]) == seeds:
+                    self._settle(by_key[message.key], readings[message.key])
+            else:
+                queue.insert(0, task)
+
+        while queue or self.pool.tasks():
+            if not self._stopping:
+                for i in self.pool.idle()[: len(queue)]:
+                    self.pool.give(i, queue.pop(0))
+            if not self.pool.tasks():
+                return None
+            self._listen(heard)
+        return [self._confirmation(e, readings[e.key]) for e in finalists]
+
+    def _settle(self, evaluation: Evaluation, readings: Mapping[int, Reading]) -> None:
+        done = self._confirmation(evaluation, readings)
+        self.folder.write_confirmation(done)
+        self.watcher.confirmed(done)
+
+    def _confirmation(
+        self, evaluation: Evaluation, readings: Mapping[int, Reading]
+    ) -> Confirmation:
+        return confirmation(evaluation, [readings[i] for i in sorted(readings)], self.judge)
+
+    # --- hearing the workers ---------------------------------------------------------------------
+
+    def _listen(self, heard: Callable[[int, Task, Message], None]) -> None:
+        """Pass on what workers said; end on errors, and on being asked to stop."""
+        if self.asked_to_stop() and not self._stopping:
+            self._stopping = True
+            self.watcher.note("stopping: trainings end at their next batch and are kept")
+            self.pool.stop()
+        broken: Broken | None = None
+        before = {i: self.pool.task_of(i) for i in range(self.pool.size)}
+        for i, message in self.pool.messages(_POLL_SECONDS):
+            task = before[i]
+            if isinstance(message, Broken):
+                broken = message
+            if isinstance(message, Died):
+                self._count_death(task, message)
+            if task is not None and isinstance(
+                message, Deciding | Searched | Confirmed | Halted | Broken | Died
+            ):
+                heard(i, task, message)
+        self.watcher.tick()
+        if broken is not None:
+            self._give_up(broken)
+
+    def _count_death(self, task: Task | None, died: Died) -> None:
+        key = task.evaluation.key if task is not None else "start"
+        self._deaths[key] = self._deaths.get(key, 0) + 1
+        self.watcher.note(f"a worker ended (exit code {died.exit_code}); another takes its place")
+        if self._deaths[key] >= _DEATHS:
+            what = f"on design {key}" if task is not None else "while starting"
+            raise RunError(
+                f"workers ended {_DEATHS} times {what} (exit code {died.exit_code}); out of"
+                " memory? Fewer --workers, a smaller batch, or smaller ranges need less"
+            )
+
+    def _give_up(self, broken: Broken) -> None:
+        """Requeue what the other workers hold, then raise what broke."""
+        self.pool.stop()
+        for number in list(self._progress):
+            self._progress.pop(number)
+            self.store.requeue(number)
+        _log.error("a worker broke:\n%s", broken.text)
+        if isinstance(broken.error, InputError | OutputError):
+            raise broken.error
+        raise Bug(broken.text)
+
+    def requeue_all(self) -> None:
+        """Give back every trial that is not finished, after the workers were ended at once."""
+        for number in list(self._progress):
+            self._progress.pop(number)
+            self.store.requeue(number)
+
+
+def finalists(evaluations: Sequence[Evaluation], wanted: int) -> list[Evaluation]:
+    """The feasible designs with the best observed score, best first."""
+    feasible = [e for e in evaluations if e.feasible and e.netscore is not None]
+    return sorted(feasible, key=lambda e: -(e.netscore or 0.0))[:wanted]
+
+
+def nearest(evaluations: Sequence[Evaluation]) -> Evaluation | None:
+    """The design that misses the requirements by least, among those read at the latest stage."""
+    read = [e for e in evaluations if e.accuracy is not None]
+    final = [e for e in read if e.stage == "final"] or read
+    return min(final, key=lambda e: sum(max(0.0, m) for m in e.margins.values()), default=None)
+
+
+def chosen(confirmations: Sequence[Confirmation], judge: Judge) -> Confirmation | None:
+    """The claim: the best-scoring confirmed design.
+
+    Ordered by the score on the validation split, where the finalists were found; the test split
+    only says yes or no, so that the claimed accuracy was never used to choose between designs.
+    A user's own evaluation has one split: its fresh seeds order and judge.
+    """
+
+    def score(one: Confirmation) -> float:
+        accuracy = one.validation or one.accuracy
+        found = judge.netscore(accuracy, one)
+        return found if found is not None else -float("inf")
+
+    ranked = sorted((c for c in confirmations if c.origin != "prototype" or c.feasible), key=score)
+    return next((c for c in reversed(ranked) if c.feasible), None)

@@ -1,0 +1,252 @@
+"""How a design gets its accuracy: the built-in training, or a function of the user's.
+
+Both are handed to the stages as a `Trainer`; a test, or another trainer, takes their place.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import nn
+
+from nano.data.sample import network_input
+from nano.data.sets import Sets
+from nano.design.design import Design
+from nano.errors import Diverged, StudyError
+from nano.evaluate.panels import panel_of
+from nano.evaluate.run import Result, evaluate
+from nano.networks.depthnet import DepthNet, build
+from nano.networks.health import alive
+from nano.networks.model import Model, save_model
+from nano.records import METRICS, Accuracy
+from nano.records import Protocol as DepthProtocol
+from nano.seeds import derive_seed
+from nano.train.loop import CurvePoint, train
+from nano.train.recipe import Recipe
+
+PROBE_IMAGES = 8  # enough for batch norm's statistics at the start, and half a second
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training: of what, how long, from which start.
+
+    Attributes:
+        design: What to train.
+        stage: ``rung 1``, ..., ``final``, or ``confirmed``.
+        images: Training images to show.
+        seed: Of the weights' start.
+        order: Which order of the images; equal for all designs of a stage.
+        confirming: Whether the test split is read too.
+        folder: Where panel and model may be written.
+        checkpoint: File that lets an interrupted training go on.
+    """
+
+    design: Design
+    stage: str
+    images: int
+    seed: int
+    order: int
+    confirming: bool
+    folder: Path
+    checkpoint: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a training gave.
+
+    Attributes:
+        accuracy: On the validation split, or on the test split when confirming.
+        validation: When confirming: on the validation split.
+        images: Training images shown.
+        seconds: Wall time of training and evaluation.
+        curve: Learning curve; empty for a user's function.
+    """
+
+    accuracy: Accuracy
+    images: int
+    seconds: float
+    validation: Accuracy | None = None
+    curve: tuple[CurvePoint, ...] = ()
+
+
+class Trainer(Protocol):
+    """Gives a design its accuracy."""
+
+    def probe(self, design: Design, seed: int) -> str | None:
+        """Why the design is dead at its start, or None."""
+
+    def run(self, job: Job, stop: Callable[[], bool]) -> Outcome:
+        """Train and evaluate; raises Diverged, or Stopped after ``stop()`` turned true."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltIn:
+    """The package's own training and evaluation.
+
+    Attributes:
+        sets: Train, validation and test split.
+        recipe: For every training; its steps follow the job's images.
+        protocol: Of every accuracy.
+        study_seed: From which the orders of images derive.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    sets: Sets
+    recipe: Recipe
+    protocol: DepthProtocol
+    study_seed: int
+    device: str = "cpu"
+
+    def probe(self, design: Design, seed: int) -> str | None:
+        """Stimulus and reaction at the start; see `nano.networks.health`."""
+        import torch
+
+        images = torch.from_numpy(self.sets.train.images[:PROBE_IMAGES].copy())
+        return alive(build(design, seed), network_input(images))
+
+    def run(self, job: Job, stop: Callable[[], bool]) -> Outcome:
+        """Train by the recipe, evaluate, draw the panel; keep the model when confirming."""
+        began = time.monotonic()
+        trained = train(
+            job.design,
+            self.recipe.for_images(job.images),
+            self.sets.train,
+            seed=job.seed,
+            # Every design of a stage sees the same batches in the same order: less noise.
+            order_seed=derive_seed(self.study_seed, "order", job.stage, job.order),
+            device=self.device,
+            checkpoint=job.checkpoint,
+            stop=stop,
+        )
+        validation = self._evaluate(trained.network, job, "validation")
+        accuracy, kept = validation.accuracy, None
+        if job.confirming:
+            accuracy, kept = self._evaluate(trained.network, job, "test").accuracy, accuracy
+            self._keep(trained.network, job)
+        return Outcome(
+            accuracy=accuracy,
+            validation=kept,
+            images=trained.images,
+            seconds=time.monotonic() - began,
+            curve=trained.curve,
+        )
+
+    def _evaluate(self, network: nn.Module, job: Job, split: str) -> Result:
+        data = getattr(self.sets, split)
+        result = evaluate(network, self.recipe.target, data, self.protocol, device=self.device)
+        if split == "test" or not job.confirming:
+            path = job.folder / "panel.png"
+            panel_of(network, self.recipe.target, data, self.protocol, path, device=self.device)
+        return result
+
+    def _keep(self, network: nn.Module, job: Job) -> None:
+        assert isinstance(network, DepthNet)
+        model = Model(
+            design=job.design,
+            network=network,
+            target=self.recipe.target,
+            size=self.sets.train.size,
+        )
+        save_model(job.folder, model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserFunction:
+    """A function of the user's: ``function(design, images=N, seed=S)``.
+
+    It takes the place of training and evaluation at every rung; what it returns is trusted to be
+    of its own held-out data.
+    """
+
+    function: Callable[..., Any]
+    name: str
+
+    def probe(self, design: Design, seed: int) -> str | None:
+        """Nothing is known about the start of somebody else's training."""
+        return None
+
+    def run(self, job: Job, stop: Callable[[], bool]) -> Outcome:
+        """Call the function; raises StudyError when what it returns is no accuracy."""
+        began = time.monotonic()
+        try:
+            returned = self.function(job.design, images=job.images, seed=job.seed)
+        except Exception as error:  # noqa: BLE001 - the user's code: its failure ends this training
+            logging.getLogger("nano").exception("%s raised", self.name)
+            raise Diverged(f"{self.name} raised {type(error).__name__}: {error}") from error
+        return Outcome(
+            accuracy=as_accuracy(returned, self.name),
+            images=job.images,
+            seconds=time.monotonic() - began,
+        )
+
+
+def as_accuracy(returned: Any, name: str) -> Accuracy:
+    """An Accuracy, or a mapping with at least delta1 and abs_rel, as an Accuracy.
+
+    Raises:
+        StudyError: For anything else.
+        Diverged: When delta1 or abs_rel is not finite.
+    """
+    if isinstance(returned, Accuracy):
+        accuracy = returned
+    elif isinstance(returned, Mapping):
+        missing = [key for key in ("delta1", "abs_rel") if key not in returned]
+        if missing:
+            raise StudyError(
+                f"[evaluate] {name} returned no {' and no '.join(missing)};"
+                f" it returned {', '.join(map(str, returned)) or 'an empty mapping'}"
+            )
+        known = {key: float(returned[key]) for key in METRICS if returned.get(key) is not None}
+        accuracy = Accuracy(**known, data=name, protocol="the user's own")
+    else:
+        raise StudyError(
+            f"[evaluate] {name} returned {type(returned).__name__};"
+            " it must return an Accuracy or a mapping with delta1 and abs_rel"
+        )
+    for metric in ("delta1", "abs_rel"):
+        value = getattr(accuracy, metric)
+        if not abs(value) < float("inf"):
+            raise Diverged(f"{name} returned {metric} = {value}")
+    if not 0 <= accuracy.delta1 <= 1 or accuracy.abs_rel < 0:
+        raise StudyError(
+            f"[evaluate] {name} returned delta1 = {accuracy.delta1:g}, abs_rel ="
+            f" {accuracy.abs_rel:g}; delta1 is a fraction between 0 and 1, abs_rel is not negative"
+        )
+    return accuracy
+
+
+def load_function(text: str, base: Path) -> UserFunction:
+    """Import ``package.module:function`` from the path or from beside the study file.
+
+    Raises:
+        StudyError: If there is no such module or function, or it cannot be called as asked.
+    """
+    module_name, _, function_name = text.partition(":")
+    if str(base) not in sys.path:
+        sys.path.insert(0, str(base))
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as missing:
+        raise StudyError(f'[evaluate] callable = "{text}": cannot import: {missing}') from missing
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise StudyError(
+            f'[evaluate] callable = "{text}": {module_name} has no function {function_name}'
+        )
+    try:
+        inspect.signature(function).bind(None, images=1, seed=0)
+    except TypeError as unfit:
+        raise StudyError(
+            f'[evaluate] callable = "{text}": must accept (design, images=N, seed=S): {unfit}'
+        ) from unfit
+    return UserFunction(function=function, name=text)
