@@ -60,6 +60,11 @@ def test_parts_are_listed_in_reading_order_with_their_true_statistics() -> None:
     assert found[-1].sd == pytest.approx(output.std().item(), rel=1e-3)
 
 
+def test_batch_norm_uses_the_statistics_of_the_images_in_either_mode() -> None:
+    images = textured(2, 64, 64, grain=4)
+    assert health(build(TINY, 0).eval(), images) == health(build(TINY, 0).train(), images)
+
+
 def test_looking_changes_nothing() -> None:
     network = build(TINY, 0)
     network.decoder.eval()
