@@ -2,78 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from nano.data.sample import DepthSet, network_input
+from nano.data.sample import DepthSet
 from nano.design.design import Design
-from nano.errors import DataError, Diverged, NanoError
-from nano.files import canonical_json
-from nano.networks.depthnet import build
-from nano.train.batches import Order, gather
-from nano.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from nano.train.losses import half_truth, objective
-from nano.train.precision import denormals_flushed, resolve_precision, torch_device
-from nano.train.recalibrate import recalibrate
+from nano.errors import DataError, NanoError
+from nano.train.checkpoint import write_checkpoint
+from nano.train.losses import half_truth
+from nano.train.precision import denormals_flushed
 from nano.train.recipe import Recipe
+from nano.train.session import CurvePoint, Session, Trained
 from nano.train.ssim import SIDES, whole_share
-from nano.train.watch import Watch
+
+__all__ = ["CHECKPOINT_SECONDS", "CurvePoint", "Stopped", "Trained", "train"]
 
 CHECKPOINT_SECONDS = 20.0
-_LOOK_EVERY = {"cpu": 1, "cuda": 20}  # steps between looks at the losses: a look waits for CUDA
-_CURVE_POINTS = 100  # about as many points as a plot can show ...
-_CURVE_STEPS = 50  # ... but a person watching a long training sees one at least this often
 _DENSE_SHARE = 0.25  # see `_check_dense`
 _DENSE_IMAGES = 64
 
 
 class Stopped(NanoError):
     """``stop()`` turned true; the training can be resumed from its checkpoint, if it has one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurvePoint:
-    """One point of the learning curve.
-
-    Attributes:
-        step: Steps taken.
-        images: Training images shown.
-        loss: Mean over the steps since the point before.
-        learning_rate: Of the last of them.
-    """
-
-    step: int
-    images: int
-    loss: float
-    learning_rate: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """A finished training.
-
-    Attributes:
-        network: In evaluation mode, on the device it was trained on.
-        curve: About a hundred points, the last one at the last step.
-        images: Training images shown.
-        seconds: Wall time, over all interruptions.
-        precision: What ``auto`` became: ``float32`` or ``bf16``.
-    """
-
-    network: nn.Module
-    curve: tuple[CurvePoint, ...]
-    images: int
-    seconds: float
-    precision: str
 
 
 @denormals_flushed()
@@ -121,7 +75,9 @@ def train(
         raise DataError(f"{data.caption}: no images to train on")
     if recipe.uses_ssim:
         _check_dense(recipe, data)
-    session = _Session(design, recipe, data, seed, order_seed, device, start)
+    session = Session(
+        design, recipe, data, seed=seed, order_seed=order_seed, device=device, start=start
+    )
     if checkpoint is not None:
         session.resume(checkpoint)
     saved = time.monotonic()
@@ -142,178 +98,6 @@ def train(
     return session.finish()
 
 
-class _Session:
-    """One training under way: what changes from step to step, and nothing else does."""
-
-    def __init__(
-        self,
-        design: Design,
-        recipe: Recipe,
-        data: DepthSet,
-        seed: int,
-        order_seed: int,
-        device: str,
-        start: nn.Module | None,
-    ) -> None:
-        self.recipe = recipe
-        self.data = data
-        self.device = torch_device(device)
-        self.precision = resolve_precision(recipe.precision, self.device)
-        self.order = Order(images=len(data), batch=recipe.batch, flip=recipe.flip, seed=order_seed)
-        self.identity = {
-            "design": design.key,
-            "recipe": canonical_json(recipe),
-            "data": data.caption,
-            "seed": str(seed),
-            "order_seed": str(order_seed),
-            "precision": self.precision,
-            "start": "fresh" if start is None else _fingerprint(start),
-        }
-        self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        network = build(design, seed) if start is None else start
-        self.network = _in_layout(network.to(self.device), self.layout).train()
-        self.parameters = list(self.network.parameters())
-        self.optimiser = _optimiser(recipe, self.network)
-        self.objective = objective(recipe)
-        self.step = 0
-        self.watch = Watch()
-        self.curve: list[CurvePoint] = []
-        self.losses: list[float] = []  # since the last point of the curve
-        self.unseen: list[Tensor] = []  # (loss, norm) of steps not yet looked at
-        self.began = time.monotonic()
-
-    def inputs(self, step: int) -> tuple[Tensor, Tensor]:
-        """Network input B x 3 x H x W and depth B x H x W of a step, on the device."""
-        images, depth = gather(self.data, *self.order.at(step))
-        images = images.to(self.device, non_blocking=True).contiguous(memory_format=self.layout)
-        return network_input(images), depth.to(self.device, non_blocking=True).float()
-
-    def advance(self) -> None:
-        """Take one step."""
-        recipe = self.recipe
-        images, depth = self.inputs(self.step)
-        with self.arithmetic():
-            output = self.network(images)
-        loss = self.objective(output.float(), half_truth(depth))
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
-        if recipe.clip:
-            nn.utils.clip_grads_with_norm_(self.parameters, recipe.clip, norm)
-        for group in self.optimiser.param_groups:
-            group["lr"] = recipe.rate(self.step)
-        self.optimiser.step()
-        self.step += 1
-        self.unseen.append(torch.stack((loss.detach(), norm)))
-
-    def arithmetic(self) -> AbstractContextManager[None]:
-        """Autocast to bf16 where the precision says so."""
-        return torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
-        )
-
-    def point_due(self, step: int) -> bool:
-        """Whether the curve has a point at this step."""
-        every = min(max(1, self.recipe.steps // _CURVE_POINTS), _CURVE_STEPS)
-        return step % every == 0 or step == self.recipe.steps
-
-    def due(self) -> bool:
-        """Whether it is time to look at the losses."""
-        return self.point_due(self.step) or len(self.unseen) >= _LOOK_EVERY[self.device.type]
-
-    def look(self, progress: Callable[[CurvePoint], None] | None) -> None:
-        """Fetch the losses of the steps since the last look: judge them, extend the curve."""
-        if not self.unseen:
-            return
-        seen = torch.stack(self.unseen).tolist()
-        first = self.step - len(seen)
-        self.unseen.clear()
-        for step, (loss, norm) in enumerate(seen, start=first + 1):
-            self.watch.see(step, loss, norm)
-            self.losses.append(loss)
-            if self.point_due(step):
-                point = CurvePoint(
-                    step=step,
-                    images=step * self.recipe.batch,
-                    loss=math.fsum(self.losses) / len(self.losses),
-                    learning_rate=self.recipe.rate(step - 1),
-                )
-                self.losses.clear()
-                self.curve.append(point)
-                if progress is not None:
-                    progress(point)
-
-    def checkpoint(self) -> Checkpoint:
-        """The state after `look`."""
-        points = ((p.step, p.images, p.loss, p.learning_rate) for p in self.curve)
-        return Checkpoint(
-            identity=self.identity,
-            step=self.step,
-            network=self.network.state_dict(),
-            optimiser=self.optimiser.state_dict(),
-            curve=tuple(points),
-            losses=tuple(self.losses),
-            start=self.watch.start,
-            running=self.watch.running,
-            seconds=time.monotonic() - self.began,
-        )
-
-    def resume(self, path: Path) -> None:
-        """Go on from the checkpoint, if there is one."""
-        found = read_checkpoint(path, self.identity)
-        if found is None:
-            return
-        self.network.load_state_dict(found.network)
-        self.optimiser.load_state_dict(dict(found.optimiser))
-        self.step = found.step
-        self.curve = [
-            CurvePoint(step=step, images=images, loss=loss, learning_rate=rate)
-            for step, images, loss, rate in found.curve
-        ]
-        self.losses = list(found.losses)
-        self.watch = Watch(found.start, found.running)
-        self.began = time.monotonic() - found.seconds
-
-    def finish(self) -> Trained:
-        """Recalibrate, check the last step's weights, which no loss has judged, and hand over."""
-        recipe = self.recipe
-        if not all(bool(p.isfinite().all()) for p in self.parameters):
-            raise Diverged(f"step {self.step}: weights are no longer finite")
-        if recipe.recalibrate:
-            recalibrate(self.network, self._recalibration())
-        network = _in_layout(self.network, torch.contiguous_format).eval()
-        return Trained(
-            network=network,
-            curve=tuple(self.curve),
-            images=recipe.images,
-            seconds=time.monotonic() - self.began,
-            precision=self.precision,
-        )
-
-    def _recalibration(self) -> Iterator[Tensor]:
-        """The first batches of the training's own order."""
-        count = math.ceil(self.recipe.recalibrate / self.recipe.batch)
-        return (self.inputs(step)[0] for step in range(count))
-
-
-def _in_layout(network: nn.Module, layout: torch.memory_format) -> nn.Module:
-    """The same network, its convolutions' kernels laid out for maps of that layout."""
-    converted: nn.Module = nn.utils.convert_conv2d_weight_memory_format(network, layout)
-    return converted
-
-
-def _optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
-    """Decay pulls on kernels only: biases and batch norm's two vectors have no scale to lose."""
-    kernels = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": kernels, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[recipe.optimiser]
-    return kind(groups, lr=recipe.learning_rate, betas=recipe.betas, fused=True)
-
-
 def _check_dense(recipe: Recipe, data: DepthSet) -> None:
     """Refuse an SSIM term on truth whose windows are mostly broken.
 
@@ -332,12 +116,3 @@ def _check_dense(recipe: Recipe, data: DepthSet) -> None:
             f" {side}x{side} windows around a known pixel are wholly known (needed: at least"
             f" {_DENSE_SHARE:.0%}); use loss = 'log-l1' without ssim_weight, or fill the maps first"
         )
-
-
-def _fingerprint(network: nn.Module) -> str:
-    """Short hash of a network's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]

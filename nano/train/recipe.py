@@ -62,7 +62,7 @@ class Recipe:
     channels_last: bool = True
     flip: float = 0.5
     clip: float = 1.0
-    recalibrate: int = 320
+    recalibrate: int = 0
 
     def __post_init__(self) -> None:
         for name in ("batch", "steps"):
