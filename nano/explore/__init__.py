@@ -1,0 +1,1 @@
+"""The search: from a study file to a chosen, trained network."""

@@ -148,7 +148,7 @@ def _remedy(table: KittiTable) -> str:
 
 
 def _predict(study: StudyFile, caps: Caps, workers: int) -> dict[str, Any]:
-    """Hours and memory of the whole study, from timed steps of a middling and the largest design."""
+    """Hours and memory of the whole study, from timed steps of two designs."""
     import torch
 
     torch.set_num_threads(1)
@@ -169,9 +169,9 @@ def _predict(study: StudyFile, caps: Caps, workers: int) -> dict[str, Any]:
 
 
 def _time(design: Design, study: StudyFile) -> Timing:
-    from nano.train.loop import train
-
     import torch
+
+    from nano.train.loop import train
 
     recipe = study.recipe()
     data = _made_up(study.size, recipe.batch)

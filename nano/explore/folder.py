@@ -32,7 +32,7 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
-        """log.txt"""
+        """What happened, dated."""
         return self.path / "log.txt"
 
     @property

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
-import os
-import platform
 import signal
-import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,25 +23,25 @@ from nano.data.sets import prepare_sets
 from nano.errors import (
     EXIT_FEASIBLE,
     EXIT_INTERRUPTED,
-    EXIT_NONE_FEASIBLE,
     EXIT_TERMINATED,
     NanoError,
     RunError,
 )
 from nano.evaluate.protocol import protocol_named
 from nano.explore.caps import Caps
+from nano.explore.findings import Findings, chosen, finalists
 from nano.explore.folder import RunFolder, held, open_folder
 from nano.explore.generator import CappedSampler, sampler_factory
 from nano.explore.lab import judge
 from nano.explore.promotion import Promotion
-from nano.explore.search import Budget, Driver, chosen, finalists, nearest
+from nano.explore.search import Budget, Driver
 from nano.explore.storage import Store, disk_full, open_storage
 from nano.explore.study import StudyFile
 from nano.explore.trainer import load_function
 from nano.explore.watch import JsonLines, Lines, LiveTable, Quiet, terminal
 from nano.explore.workers import Bench, Pool
-from nano.records import Confirmation, Evaluation
-from nano.report.numbers import count, decibels, mean_sd, signed_decibels
+from nano.machine import commit, cores, machine, versions
+from nano.records import Confirmation
 from nano.report.page import write_report
 from nano.report.tables import write_trials_csv
 
@@ -85,6 +82,7 @@ class Interrupts:
         self.signal: int | None = None
 
     def __call__(self) -> bool:
+        """Whether somebody asked to stop."""
         return self.signal is not None
 
     def _heard(self, signum: int, frame: FrameType | None) -> None:
@@ -188,7 +186,7 @@ def _run(
             raise
         finally:
             driver.requeue_all()
-    return _conclude(study, folder, store, record, confirmations, interrupts, began, options)
+    return _conclude(study, options, folder, store, record, confirmations, interrupts, began)
 
 
 def _open_store(
@@ -242,13 +240,8 @@ def _prepare(study: StudyFile, options: Options, watcher: Quiet) -> dict[str, st
     return {name: getattr(sets, name).caption for name in ("train", "validation", "test")}
 
 
-def cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def default_workers() -> int:
-    """One on a GPU, else one per core: small trainings scale better side by side than in threads."""
+    """One on a GPU, else one per core: small trainings run better side by side than in threads."""
     import torch
 
     return 1 if torch.cuda.is_available() else min(cores(), 8)
@@ -311,122 +304,44 @@ def _confirm(study: StudyFile, driver: Driver, store: Store) -> list[Confirmatio
 
 def _conclude(
     study: StudyFile,
+    options: Options,
     folder: RunFolder,
     store: Store,
-    record: dict[str, Any],
+    record: Mapping[str, Any],
     confirmations: list[Confirmation] | None,
     interrupts: Interrupts,
     began: float,
-    options: Options,
 ) -> int:
     """Write what is derived (best, run.json, trials.csv, report.html) and say what was found."""
     evaluations = store.evaluations()
     for evaluation in evaluations:
         if folder.evaluation(evaluation.number) != evaluation:
             folder.write_evaluation(evaluation)  # the storage is the truth
-    best = chosen(confirmations, judge(study)) if confirmations else None
-    if confirmations is None:
-        code = interrupts.exit_code
-    else:
-        code = EXIT_FEASIBLE if best is not None else EXIT_NONE_FEASIBLE
-    if best is not None:
-        folder.write_best(best)
-    reference = next((c for c in confirmations or [] if c.origin == "prototype"), None)
-    earlier = folder.run().get("summary", {})
-    summary = {
+    found = Findings(
+        evaluations=tuple(evaluations),
+        confirmations=None if confirmations is None else tuple(confirmations),
+        best=chosen(confirmations or [], judge(study)),
+        trials=options.trials or study.trials,
+    )
+    code = interrupts.exit_code if confirmations is None else found.exit_code
+    if found.best is not None:
+        folder.write_best(found.best)
+    earlier = folder.run().get("summary", {}).get("seconds", 0.0)
+    summary = found.summary() | {
         "exit_code": code,
-        "best": _claim(best),
-        "reference": _claim(reference),
-        "spend_images": sum(e.spend_images for e in evaluations)
-        + sum(r.images for c in confirmations or [] for r in c.readings),
-        "seconds": round(time.monotonic() - began + earlier.get("seconds", 0.0), 1),
-        "busy_seconds": round(
-            sum(e.seconds for e in evaluations)
-            + sum(r.seconds for c in confirmations or [] for r in c.readings),
-            1,
-        ),
+        "seconds": round(time.monotonic() - began + earlier, 1),
         "workers": options.workers,
     }
-    folder.write_run({**record, "summary": {k: v for k, v in summary.items() if v is not None}})
+    folder.write_run({**record, "summary": summary})
     write_trials_csv(folder.path)
     page = write_report(folder.path)
-    _say_result(study, folder, page, evaluations, best, reference, confirmations, code, options)
-    return code
-
-
-def _claim(confirmation: Confirmation | None) -> dict[str, Any] | None:
-    if confirmation is None or confirmation.accuracy is None:
-        return None
-    claim = {
-        "number": confirmation.number,
-        "key": confirmation.key,
-        "netscore": confirmation.netscore,
-        "delta1": confirmation.accuracy.delta1,
-        "delta1_sd": confirmation.delta1_sd,
-        "abs_rel": confirmation.accuracy.abs_rel,
-        "params": confirmation.cost.params,
-        "macs": confirmation.cost.macs,
-        "feasible": confirmation.feasible,
-    }
-    return {name: value for name, value in claim.items() if value is not None}
-
-
-def _say_result(
-    study: StudyFile,
-    folder: RunFolder,
-    page: Path,
-    evaluations: Sequence[Evaluation],
-    best: Confirmation | None,
-    reference: Confirmation | None,
-    confirmations: list[Confirmation] | None,
-    code: int,
-    options: Options,
-) -> None:
-    if options.show == "json":
-        import json
-
-        print(json.dumps({"event": "summary", **folder.run()["summary"]}, allow_nan=False))
-        return
-    lines = []
-    if best is not None and best.accuracy is not None:
-        lines.append(
-            f"best #{best.number}: {decibels(best.netscore)}, delta1"
-            f" {mean_sd(best.accuracy.delta1, best.delta1_sd)} over {len(best.readings)} fresh"
-            f" seeds, {count(best.cost.params)} parameters, {count(best.cost.macs)} MACs"
-        )
-        if reference is not None and reference.netscore is not None and best.netscore is not None:
-            gain = signed_decibels(best.netscore - reference.netscore)
-            lines.append(f"against the prototype at the same spend: {gain}")
-        lines.append(f"model: {folder.best}")
-        lines.append(f"next: python -m nano.train {folder.best}")
-    elif confirmations is None:
-        lines.append(
-            f"{len(evaluations)} of {options.trials or study.trials} trials done;"
-            " the same command goes on"
-        )
-    else:
-        lines.append(_none_feasible(evaluations, confirmations))
-    lines.append(f"report: {page}")
+    lines = [*found.lines(folder.best), f"report: {page}"]
     _log.info("ended with exit code %d: %s", code, lines[0])
-    for text in lines:
-        print(text)
-
-
-def _none_feasible(evaluations: Sequence[Evaluation], confirmations: Sequence[Confirmation]) -> str:
-    """The nearest design, and by how much it misses what."""
-    failed = [c for c in confirmations if c.origin != "prototype"]
-    if failed:
-        close = min(failed, key=lambda c: sum(max(0.0, m) for m in c.margins.values()))
-        number, margins = close.number, close.margins
-        text = f"{len(failed)} designs looked feasible and none was confirmed with fresh seeds"
+    if options.show == "json":
+        print(json.dumps({"event": "summary", **summary}, allow_nan=False))
     else:
-        near = nearest(evaluations)
-        if near is None:
-            return "none feasible: no design could be evaluated; log.txt tells why"
-        number, margins = near.number, near.margins
-        text = "none feasible"
-    missed = ", ".join(f"{name} by {margin:.3g}" for name, margin in margins.items() if margin > 0)
-    return f"{text}; nearest: #{number} misses {missed or 'only the safety'}"
+        print("\n".join(lines))
+    return code
 
 
 # --- run.json ------------------------------------------------------------------------------------
@@ -453,50 +368,13 @@ def _record(study: StudyFile, options: Options, folder: RunFolder, caps: Caps) -
         "space": caps.prototype.space,
         "generator": study.generator.kind,
         "versions": versions(),
-        "commit": commit(),
+        "commit": commit(Path(__file__).parent),
         "machine": machine(),
         "protocol": protocol,
         "utility": weights.describe(),
         "requirements": [item.describe() for item in caps.requirements.items],
         "commands": [*before.get("commands", []), command],
     }
-
-
-def versions() -> dict[str, str]:
-    """Of the packages that results depend on."""
-    names = ("depthnet-nano", "torch", "optuna", "numpy", "cmaes")
-    found = {"python": platform.python_version()}
-    for name in names:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
-
-
-def commit() -> str | None:
-    """The package's git commit, when it runs from a clone."""
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
-def machine() -> dict[str, Any]:
-    """What ran it: enough to read times with."""
-    model = platform.processor()
-    with contextlib.suppress(OSError):
-        for entry in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if entry.startswith("model name"):
-                model = entry.partition(":")[2].strip()
-                break
-    return {"system": platform.platform(), "processor": model, "cores": cores()}
 
 
 @contextlib.contextmanager

@@ -10,13 +10,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from nano.errors import InputError, NanoError, OutputError, RunError
 from nano.explore.folder import RunFolder
 from nano.explore.promotion import Promotion
 from nano.explore.stages import Judge, confirmation, counted
 from nano.explore.storage import Store, predicted
+from nano.explore.watch import Quiet
 from nano.explore.workers import (
     Broken,
     Confirm,
@@ -40,22 +40,6 @@ _BARREN = 3  # designs that all fail before any is read: then something else is 
 
 class Bug(NanoError):
     """A worker met something that nobody foresaw; carries its traceback."""
-
-
-class Watcher(Protocol):
-    """Shows what happens: a live table, lines, JSON or nothing."""
-
-    def started(self, evaluation: Evaluation) -> None: ...
-
-    def read(self, evaluation: Evaluation) -> None: ...
-
-    def finished(self, evaluation: Evaluation) -> None: ...
-
-    def confirmed(self, confirmation: Confirmation) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def tick(self) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +83,7 @@ class Driver:
     judge: Judge
     promotion: Promotion
     budget: Budget
-    watcher: Watcher
+    watcher: Quiet
     size: tuple[int, int]
     origin: str
     asked_to_stop: Callable[[], bool]
@@ -265,33 +249,3 @@ class Driver:
         for number in list(self._progress):
             self._progress.pop(number)
             self.store.requeue(number)
-
-
-def finalists(evaluations: Sequence[Evaluation], wanted: int) -> list[Evaluation]:
-    """The feasible designs with the best observed score, best first."""
-    feasible = [e for e in evaluations if e.feasible and e.netscore is not None]
-    return sorted(feasible, key=lambda e: -(e.netscore or 0.0))[:wanted]
-
-
-def nearest(evaluations: Sequence[Evaluation]) -> Evaluation | None:
-    """The design that misses the requirements by least, among those read at the latest stage."""
-    read = [e for e in evaluations if e.accuracy is not None]
-    final = [e for e in read if e.stage == "final"] or read
-    return min(final, key=lambda e: sum(max(0.0, m) for m in e.margins.values()), default=None)
-
-
-def chosen(confirmations: Sequence[Confirmation], judge: Judge) -> Confirmation | None:
-    """The claim: the best-scoring confirmed design.
-
-    Ordered by the score on the validation split, where the finalists were found; the test split
-    only says yes or no, so that the claimed accuracy was never used to choose between designs.
-    A user's own evaluation has one split: its fresh seeds order and judge.
-    """
-
-    def score(one: Confirmation) -> float:
-        accuracy = one.validation or one.accuracy
-        found = judge.netscore(accuracy, one)
-        return found if found is not None else -float("inf")
-
-    ranked = sorted((c for c in confirmations if c.origin != "prototype" or c.feasible), key=score)
-    return next((c for c in reversed(ranked) if c.feasible), None)

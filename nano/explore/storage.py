@@ -62,7 +62,7 @@ def open_storage(url: str) -> BaseStorage:
             f"--storage {redacted(url)}: needs the driver {missing.name}; for PostgreSQL:"
             " pip install 'psycopg[binary]'"
         ) from missing
-    except Exception as error:  # noqa: BLE001 - drivers raise what they like; all mean the same
+    except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"--storage {redacted(url)}: cannot be opened: {reason}") from error
 

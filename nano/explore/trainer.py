@@ -23,6 +23,7 @@ from nano.design.design import Design
 from nano.errors import Diverged, StudyError
 from nano.evaluate.panels import panel_of
 from nano.evaluate.run import Result, evaluate
+from nano.files import from_plain
 from nano.networks.depthnet import DepthNet, build
 from nano.networks.health import alive
 from nano.networks.model import Model, save_model
@@ -180,7 +181,7 @@ class UserFunction:
         began = time.monotonic()
         try:
             returned = self.function(job.design, images=job.images, seed=job.seed)
-        except Exception as error:  # noqa: BLE001 - the user's code: its failure ends this training
+        except Exception as error:
             logging.getLogger("nano").exception("%s raised", self.name)
             raise Diverged(f"{self.name} raised {type(error).__name__}: {error}") from error
         return Outcome(
@@ -207,7 +208,8 @@ def as_accuracy(returned: Any, name: str) -> Accuracy:
                 f" it returned {', '.join(map(str, returned)) or 'an empty mapping'}"
             )
         known = {key: float(returned[key]) for key in METRICS if returned.get(key) is not None}
-        accuracy = Accuracy(**known, data=name, protocol="the user's own")
+        plain = {**known, "data": name, "protocol": "the user's own"}
+        accuracy = from_plain(Accuracy, plain, f"[evaluate] {name}", StudyError)
     else:
         raise StudyError(
             f"[evaluate] {name} returned {type(returned).__name__};"

@@ -12,6 +12,7 @@ import os
 import signal
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -174,10 +175,8 @@ class Pool:
 
     @staticmethod
     def _send(worker: _Worker, item: object) -> None:
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # dead: `messages` reports it
             worker.connection.send(item)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it has died; `messages` reports that
 
     def stop(self) -> None:
         """Ask all workers to end at their next batch."""
@@ -256,7 +255,7 @@ def serve(connection: Connection, stop: Event, bench: Bench, driver: int) -> Non
             connection.send(_do(task, lab))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the driver is gone
-    except Exception as error:  # noqa: BLE001 - told to the driver, which ends the study with it
+    except Exception as error:
         connection.send(_broken(error))
 
 
@@ -281,7 +280,7 @@ def _do(task: Task, lab: Any) -> Message:
         return Halted()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
-    except Exception as error:  # noqa: BLE001 - told to the driver, which ends the study with it
+    except Exception as error:
         return _broken(error)
 
 
