@@ -149,9 +149,19 @@ def sources(table: ScenesTable | KittiTable, base: Path) -> Sources:
     Raises:
         DataError: Folders or frames are missing, or two splits share a drive.
     """
+    return Sources(**{name: source(table, base, name) for name in SPLIT_NAMES})
+
+
+def source(table: ScenesTable | KittiTable, base: Path, split: SplitName) -> Source:
+    """One split alone: an evaluation needs no training frames on its disk.
+
+    Raises:
+        DataError: As `sources`.
+    """
     if isinstance(table, ScenesTable):
-        return Sources(**{name: _scenes(table, name) for name in SPLIT_NAMES})
-    return _kitti(table, base)
+        count = getattr(table, split)
+        return SceneSource(split=split, count=count, size=table.size, seed=table.seed)
+    return _kitti(table, base, split)
 
 
 def prepare_sets(
@@ -184,6 +194,12 @@ def prepare_sets(
     return Sets(**{name: prepared(name) for name in SPLIT_NAMES})
 
 
+def protocol_changes(truth: str) -> dict[str, object]:
+    """The keys of a KITTI table that a protocol's kind of truth decides, for the Eigen lists."""
+    test = "eigen-test-annotated" if truth == "annotated" else "eigen-test"
+    return {"truth": truth, "legacy": truth == "raw", "test": test}
+
+
 def _explain(plain: Mapping[str, Any], invalid: ValidationError) -> str:
     first = invalid.errors()[0]
     if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -197,50 +213,48 @@ def _explain(plain: Mapping[str, Any], invalid: ValidationError) -> str:
     return f"{key}: {first['msg']}, got {plain.get(key)!r}"
 
 
-def _scenes(table: ScenesTable, split: SplitName) -> SceneSource:
-    count = getattr(table, split)
-    return SceneSource(split=split, count=count, size=table.size, seed=table.seed)
-
-
-def _kitti(table: KittiTable, base: Path) -> Sources:
+def _kitti(table: KittiTable, base: Path, split: SplitName) -> KittiSource:
     named = (table.root,) if isinstance(table.root, str) else table.root
     roots = [base / Path(root).expanduser() for root in named]
-
-    def frames(chosen: Drives) -> tuple[Frame, ...]:
-        if isinstance(chosen, str):
-            return _named(chosen, table.camera)
-        return drive_frames(roots, [Drive.parse(drive) for drive in chosen], table.camera)
-
-    splits = {"train": frames(table.train), "test": frames(table.test)}
-    if isinstance(table.validation, float):
-        _refuse_shared_drives(splits)
-        kept, held_out = hold_out(splits["train"], table.validation, table.gap)
-        splits |= {"train": kept, "validation": held_out}
-    else:
-        splits["validation"] = frames(table.validation)
-        _refuse_shared_drives(splits)
-    return Sources(
-        **{
-            name: KittiSource(
-                roots,
-                chosen,
-                truth=table.truth,
-                name=f"kitti {name}",
-                legacy=table.legacy,
-                partial=table.partial,
-            )
-            for name, chosen in splits.items()
-        }
+    return KittiSource(
+        roots,
+        _kitti_frames(table, roots, split),
+        truth=table.truth,
+        name=f"kitti {split}",
+        legacy=table.legacy,
+        partial=table.partial,
     )
 
 
-def _named(name: str, camera: int) -> tuple[Frame, ...]:
-    if name not in SPLITS:
+def _kitti_frames(table: KittiTable, roots: list[Path], split: SplitName) -> tuple[Frame, ...]:
+    chosen = {"train": table.train, "validation": table.validation, "test": table.test}
+    drives = {name: _drives(drives) for name, drives in chosen.items()}
+    _refuse_shared_drives(drives)
+
+    def frames(chosen: Drives) -> tuple[Frame, ...]:
+        if isinstance(chosen, str):
+            return tuple(replace(frame, camera=table.camera) for frame in SPLITS[chosen]())
+        return drive_frames(roots, [Drive.parse(drive) for drive in chosen], table.camera)
+
+    if split == "test":
+        return frames(table.test)
+    if not isinstance(table.validation, float):
+        return frames(table.train if split == "train" else table.validation)
+    kept, held_out = hold_out(frames(table.train), table.validation, table.gap)
+    return kept if split == "train" else held_out
+
+
+def _drives(chosen: float | Drives) -> set[Drive]:
+    if isinstance(chosen, float):
+        return set()
+    if not isinstance(chosen, str):
+        return {Drive.parse(drive) for drive in chosen}
+    if chosen not in SPLITS:
         raise DataError(
-            f"unknown list of KITTI frames {name!r}; known: {', '.join(SPLITS)}; "
+            f"unknown list of KITTI frames {chosen!r}; known: {', '.join(SPLITS)}; "
             'drives are given as a list, e.g. ["2011_09_26_drive_0001"]'
         )
-    return tuple(replace(frame, camera=camera) for frame in SPLITS[name]())
+    return {frame.drive for frame in SPLITS[chosen]()}
 
 
 def hold_out(
@@ -275,10 +289,10 @@ def hold_out(
     return tuple(kept), tuple(held_out)
 
 
-def _refuse_shared_drives(splits: Mapping[str, tuple[Frame, ...]]) -> None:
+def _refuse_shared_drives(splits: Mapping[str, set[Drive]]) -> None:
     owner: dict[Drive, str] = {}
-    for split, frames in splits.items():
-        for drive in sorted({frame.drive for frame in frames}):
+    for split, drives in splits.items():
+        for drive in sorted(drives):
             if drive in owner:
                 raise DataError(
                     f"{drive.folder} is in both {owner[drive]} and {split}: what is judged must "

@@ -6,24 +6,13 @@ import io
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 from torch import Tensor, nn
 
+from nano.data.colours import ERROR, UNKNOWN
+from nano.data.pictures import GAP, HEADER, MARGIN, TILE_WIDTH
 from nano.data.sample import DepthSet, Truth
-from nano.evaluate.colours import DEPTH, ERROR, UNKNOWN, painted
-from nano.evaluate.panels import (
-    GAP,
-    HEADER,
-    MARGIN,
-    TILE_WIDTH,
-    depth_scale,
-    evenly_spaced,
-    panel,
-    panel_of,
-    shown,
-    ticks,
-)
+from nano.evaluate.panels import panel, panel_of
 from nano.records import Protocol
 
 ANY = Protocol(name="test", crop="none", min_depth_m=1e-3, max_depth_m=80.0, truth="any")
@@ -96,12 +85,6 @@ def test_sparse_truth_is_drawn_as_dots() -> None:
     assert lit[79:82, 99:102].all()
 
 
-def test_nearest_value_is_shown_where_several_meet() -> None:
-    index = np.arange(4, dtype=np.int32)
-    depth = np.array([9.0, 3.0, 5.0, 7.0], np.float32)
-    assert shown(index, depth, (2, 2), (1, 1)).tolist() == [[1]]
-
-
 def test_split_without_any_truth_still_gives_a_panel() -> None:
     png = panel(dense(np.zeros((2, 32, 64))), [0, 1], np.ones((2, 16, 32), np.float32), ANY)
     assert (tiles(png, 160)[1] == UNKNOWN).all()
@@ -126,31 +109,6 @@ def test_rows_of_different_sizes_fit_one_panel() -> None:
     two = Image.open(io.BytesIO(panel(both, [0, 1], np.ones((2, 16, 32), np.float32), ANY)))
     assert one.width == two.width
     assert two.height > one.height + 250
-
-
-def test_scale_is_round_and_holds_nearly_all_truth() -> None:
-    assert depth_scale([np.linspace(3, 70, 500)], ANY) == (2.0, 80.0)
-    assert depth_scale([np.full(3, 20.0)], ANY) == (20.0, 40.0)
-    assert ticks(2.0, 80.0) == [2, 5, 10, 20, 50]
-
-
-@pytest.mark.parametrize("table", [DEPTH, ERROR])
-def test_colour_tables_darken_steadily_and_never_look_unknown(table: np.ndarray) -> None:
-    luminance = table.astype(float) @ (0.2126, 0.7152, 0.0722)
-    assert (np.diff(luminance) <= 0.8).all()  # rounding to 8 bits
-    assert luminance[0] - luminance[-1] > 100
-    assert np.abs(table.astype(int) - UNKNOWN).max(axis=1).min() > 40
-
-
-def test_values_beyond_the_scale_get_its_ends_and_nan_is_unknown() -> None:
-    colours = painted(np.array([-1.0, 2.0, np.nan]), DEPTH)
-    assert colours.tolist() == [DEPTH[0].tolist(), DEPTH[-1].tolist(), list(UNKNOWN)]
-
-
-def test_evenly_spaced_images() -> None:
-    assert evenly_spaced(8, 4) == [1, 3, 5, 7]
-    assert evenly_spaced(400, 3) == [66, 200, 333]
-    assert evenly_spaced(2, 4) == [0, 1]
 
 
 def test_panel_of_predicts_and_writes_a_png(tmp_path: Path) -> None:

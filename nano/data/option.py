@@ -1,0 +1,99 @@
+"""``--data scenes | kitti | STUDY.toml`` of the commands, and how they tell of waiting."""
+
+from __future__ import annotations
+
+import argparse
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nano.console import say
+from nano.errors import StudyError
+
+if TYPE_CHECKING:
+    from nano.data.sets import KittiTable, ScenesTable
+
+SECONDS_BETWEEN_LINES = 2.0
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """The options that choose data, the same for every command."""
+    parser.add_argument(
+        "--data", default="scenes", metavar="SET", help="scenes, kitti, or a study's TOML file"
+    )
+    add_place_options(parser)
+
+
+def add_place_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say where data are, and where and how prepared."""
+    parser.add_argument(
+        "--root", action="append", default=[], type=Path, help="KITTI folder; may be repeated"
+    )
+    parser.add_argument(
+        "--cache", type=Path, help="where prepared data live (default: ~/.cache/depthnet-nano)"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="processes that prepare data")
+
+
+def table_of(
+    options: argparse.Namespace, **changes: object
+) -> tuple[ScenesTable | KittiTable, Path]:
+    """The [data] table that the options name, and the folder its relative roots start at.
+
+    Args:
+        options: With ``data`` and ``root``.
+        changes: Keys of the table to set instead, e.g. ``size``.
+
+    Raises:
+        StudyError: No such study, a study without [data], or --root missing or out of place.
+    """
+    from nano.data.sets import data_table
+
+    if options.data in ("scenes", "kitti"):
+        plain: dict[str, object] = {"set": options.data}
+        base = Path.cwd()
+    else:
+        plain, base = read_table(Path(options.data)), Path(options.data).resolve().parent
+    if options.root:
+        if plain.get("set") != "kitti":
+            raise StudyError(f"--root belongs to --data kitti; {options.data} needs no folder")
+        plain["root"] = [str(root.resolve()) for root in options.root]
+    elif options.data == "kitti":
+        raise StudyError("--data kitti needs --root FOLDER, where the drives are")
+    plain |= {name: list(v) if isinstance(v, tuple) else v for name, v in changes.items()}
+    where = "[data]" if options.data in ("scenes", "kitti") else f"{options.data}: [data]"
+    return data_table(plain, where), base
+
+
+def read_table(path: Path) -> dict[str, object]:
+    """The [data] table of a study file, as it stands there."""
+    try:
+        study = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as missing:
+        raise StudyError(
+            f"{path}: no such file; --data takes scenes, kitti or a study"
+        ) from missing
+    except OSError as unreadable:
+        raise StudyError(f"{path}: cannot be read: {unreadable.strerror}") from unreadable
+    except ValueError as damaged:  # also bytes that are not UTF-8
+        raise StudyError(f"{path}: not TOML: {damaged}") from damaged
+    table = study.get("data")
+    if not isinstance(table, dict):
+        raise StudyError(f"{path}: has no [data] table")
+    return table
+
+
+def telling(label: str) -> Callable[[int, int], None]:
+    """A progress callback that says a line every few seconds, and one at the end."""
+    last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done == total or now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            say(f"preparing {label}: {done} of {total} frames")
+
+    return tell

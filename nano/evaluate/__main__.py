@@ -1,0 +1,142 @@
+"""Measure a trained model: the eight depth metrics, by a named protocol.
+
+python -m nano.evaluate RUN/best --data scenes
+python -m nano.evaluate RUN/best --data kitti --root /data/kitti --protocol eigen652-annotated
+python -m nano.evaluate RUN/best --data studies/kitti.toml --split validation --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nano.console import run, say
+from nano.data.option import add_data_options, table_of, telling
+
+if TYPE_CHECKING:
+    from nano.data.sample import DepthSet
+    from nano.evaluate.run import Result
+    from nano.networks.model import Model
+    from nano.records import Accuracy, Protocol
+
+UNITS = {"sq_rel": "m", "rmse": "m"}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    main_parser = argparse.ArgumentParser(
+        prog="python -m nano.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    main_parser.add_argument("model", type=Path, help="folder with design.json, model.safetensors")
+    add_data_options(main_parser)
+    main_parser.add_argument(
+        "--split", choices=("train", "validation", "test"), default="test", help="default: test"
+    )
+    main_parser.add_argument(
+        "--protocol", metavar="NAME", help="default: the one that belongs to the data"
+    )
+    main_parser.add_argument(
+        "--flip", action="store_true", help="average image and mirror image, at twice the cost"
+    )
+    main_parser.add_argument(
+        "--median-scaling", action="store_true", help="scale each prediction to the truth's median"
+    )
+    main_parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    main_parser.add_argument("--json", action="store_true", help="print JSON")
+    main_parser.add_argument("--panel", type=Path, metavar="PNG", help="write a picture of frames")
+    main_parser.add_argument("--csv", type=Path, metavar="FILE", help="write metrics per image")
+    return main_parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    options = parser().parse_args(arguments)
+
+    from nano.evaluate.panels import panel_of
+    from nano.evaluate.run import evaluate
+    from nano.files import to_plain, write_text
+    from nano.networks.model import load_model
+
+    model = load_model(options.model)
+    data, protocol = chosen(options, model)
+    result = evaluate(model.network, model.target, data, protocol, device=options.device)
+    if options.csv:
+        write_text(options.csv, per_image(result))
+    if options.panel:
+        panel_of(
+            model.network,
+            model.target,
+            data,
+            protocol,
+            options.panel,
+            title=f"design {model.design.key}",
+            device=options.device,
+        )
+    if options.json:
+        print(json.dumps({"key": model.design.key, **to_plain(result.accuracy)}, indent=1))
+    else:
+        print(as_text(model.design.key, result.accuracy))
+    return 0
+
+
+def chosen(options: argparse.Namespace, model: Model) -> tuple[DepthSet, Protocol]:
+    """The split at the model's input size, and the protocol to judge by."""
+    from dataclasses import replace
+
+    from nano.data.cache import default_cache, prepare
+    from nano.data.sets import protocol_changes, source
+    from nano.evaluate.protocol import protocol_named
+
+    changes: dict[str, object] = {"size": model.size}
+    if options.protocol:
+        truth = protocol_named(options.protocol).truth
+        changes |= {"protocol": options.protocol}
+        if options.data == "kitti":
+            changes |= protocol_changes(truth)
+    table, base = table_of(options, **changes)
+    frames = source(table, base, options.split)
+    data = prepare(
+        frames,
+        table.size,
+        options.cache or default_cache(),
+        workers=options.workers,
+        progress=telling(frames.name),
+    )
+    protocol = protocol_named(table.protocol)
+    flip, scaling = options.flip, options.median_scaling
+    return data, replace(protocol, flip=flip, median_scaling=scaling)
+
+
+def per_image(result: Result) -> str:
+    """A CSV table: name, pixels compared and the eight metrics of each image."""
+    from nano.records import METRICS
+
+    file = io.StringIO()
+    writer = csv.DictWriter(file, ["name", "pixels", *METRICS], lineterminator="\n")
+    writer.writeheader()
+    for image in result.per_image:
+        writer.writerow({"name": image.name, "pixels": image.pixels, **(image.metrics or {})})
+    return file.getvalue()
+
+
+def as_text(key: str, accuracy: Accuracy) -> str:
+    """The metrics in lines, with what they were measured on."""
+    from nano.records import METRICS
+
+    lines = [f"design {key}", accuracy.data, accuracy.protocol]
+    for name in METRICS:
+        lines.append(f"  {name:<9}{getattr(accuracy, name):8.4f} {UNITS.get(name, '')}".rstrip())
+    if accuracy.skipped:
+        say(f"{accuracy.skipped} images have no pixel to compare and were left out")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run(main)
