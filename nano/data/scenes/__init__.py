@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nano.data.scenes.render import Scene, render
+from nano.data.scenes.frame import Scene, render
 from nano.data.scenes.street import build_world
 
 __all__ = ["Scene", "build_world", "render", "render_scene"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 from nano.data.scenes.dice import Dice
-from nano.data.scenes.shapes import Pattern, Rgb, Solid, Surface, box, skin
-from nano.data.scenes.vehicles import Place
+from nano.data.scenes.shapes import Pattern, Place, Rgb, Solid, Surface, box, skin
 
 _WALLS: tuple[Rgb, ...] = (
     (0.52, 0.47, 0.38),
@@ -40,11 +39,7 @@ def block(dice: Dice, place: Place, *, length: float, depth: float, storeys: int
     top = storeys * storey + dice.uniform(0.3, 0.9)
     roof = Surface(colour=(0.16, 0.16, 0.16))
     walls = skin(wall, top=roof)
-    solids = [
-        box(
-            x=x, y=y, heading=heading, top=top, length=length, width=depth, surfaces=walls
-        )
-    ]
+    solids = [box(x=x, y=y, heading=heading, top=top, length=length, width=depth, surfaces=walls)]
     if dice.chance(0.45):
         roof = Surface(colour=dice.pick(_ROOFS), pattern=Pattern.TILES, parameters=(0.5,))
         solids.append(
@@ -106,18 +101,19 @@ def house(dice: Dice, place: Place, *, length: float, depth: float) -> list[Soli
 def shed(dice: Dice, place: Place, *, length: float, depth: float) -> list[Solid]:
     """A works hall: ribbed sheet metal, hardly a window."""
     x, y, heading = place
-    colour = dice.pick(_WALLS[8:] + ((0.45, 0.47, 0.48), (0.10, 0.16, 0.26)))
+    colour = dice.pick((*_WALLS[8:], (0.45, 0.47, 0.48), (0.10, 0.16, 0.26)))
     ribs = Surface(
         colour=colour,
         accent=dice.pick(_WALLS),
         pattern=Pattern.CARGO,
-        parameters=(dice.uniform(0.0, 0.3), dice.uniform(0.6, 1.2),),
+        parameters=(
+            dice.uniform(0.0, 0.3),
+            dice.uniform(0.6, 1.2),
+        ),
     )
     top = dice.uniform(4.5, 8.0)
     walls = skin(ribs, top=Surface(colour=(0.2, 0.2, 0.2)))
-    return [
-        box(x=x, y=y, heading=heading, top=top, length=length, width=depth, surfaces=walls)
-    ]
+    return [box(x=x, y=y, heading=heading, top=top, length=length, width=depth, surfaces=walls)]
 
 
 def _facade(dice: Dice, storey: float, *, shop: bool) -> Surface:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,7 +69,9 @@ class Planes:
             ]
         ).transpose(2, 0, 1)
         local /= np.sqrt(np.square(local[..., :3]).sum(axis=-1, keepdims=True))
-        cos, sin = np.cos(heading), np.sin(heading)
+        # The C library's, one by one: numpy's own differ with the processor's vector units.
+        cos = np.array([math.cos(angle) for angle in heading.tolist()])
+        sin = np.array([math.sin(angle) for angle in heading.tolist()])
         normals = np.empty((len(solids), NUM_FACES, 3))
         normals[..., 0] = local[..., 0] * cos[:, None] - local[..., 1] * sin[:, None]
         normals[..., 1] = local[..., 0] * sin[:, None] + local[..., 1] * cos[:, None]

@@ -44,7 +44,9 @@ def ground_reflectance(
     gain = np.maximum(fine + 1.0, 0.2)
     out = colours.take(zone, axis=1)
     out *= gain
-    cover = _paint_cover(road, x, lateral, pixels_per_m)
+    # Down the image a pixel spans more of the road's width the farther the road is to the side.
+    aside = np.abs(y - float(view.eye[1])) * (1.0 / float(view.eye[2]))
+    cover = _paint_cover(road, x, lateral, pixels_per_m / (aside + 1.0))
     cover *= np.minimum(gain, 1.0)
     cover *= _PAINT
     out *= 1.0 - cover * (1.0 / _PAINT)
@@ -56,10 +58,12 @@ def _lateral(road: Road, x: Floats, y: Floats) -> Floats:
     """Metres to the left of the road's origin, measured across it."""
     if road.curvature == 0.0:
         return y
-    bent = np.clip(x, -_BEND_ENDS_M, _BEND_ENDS_M)
+    bent: Floats = x.clip(-_BEND_ENDS_M, _BEND_ENDS_M)
     slope = bent * road.curvature
     middle = slope * (x - bent * 0.5)
-    return (y - middle) / np.sqrt(slope * slope + 1.0)
+    offset: Floats = y - middle
+    offset /= np.sqrt(slope * slope + 1.0)
+    return offset
 
 
 # Zones, by the edges passed from right to left.
@@ -115,10 +119,13 @@ def _paint_cover(road: Road, x: Floats, lateral: Floats, pixels_per_m: Floats) -
 
 
 def _line_cover(line: Line, x: Floats, lateral: Floats, pixels_per_m: Floats) -> Floats:
-    cover = (0.5 * line.width - np.abs(lateral - line.lateral)) * pixels_per_m
-    cover += 0.5
-    # A line thinner than a pixel covers no more than its share of it.
-    np.clip(cover, 0.0, np.minimum(pixels_per_m * line.width, 1.0), out=cover)
+    # The overlap of the line with a pixel's width on the road, as a share of that width.
+    half_pixel = 0.5 / pixels_per_m
+    off = np.abs(lateral - line.lateral)
+    cover = np.minimum(off + half_pixel, 0.5 * line.width)
+    cover -= np.maximum(off - half_pixel, -0.5 * line.width)
+    cover *= pixels_per_m
+    np.maximum(cover, 0.0, out=cover)
     if line.dash:
         cover *= _fraction(x, line.dash + line.gap) < line.dash / (line.dash + line.gap)
     return cover

@@ -7,16 +7,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nano.data.scenes.shapes import Pattern, Rgb
+from nano.data.scenes.shapes import Pattern
 from nano.data.scenes.texture import Floats, sample, speckle
 
-_GLASS: Rgb = (0.035, 0.042, 0.050)
-_TYRE: Rgb = (0.012, 0.012, 0.013)
-_RIM: Rgb = (0.30, 0.30, 0.31)
-_GAP: Rgb = (0.004, 0.004, 0.004)
-_RED_LAMP: Rgb = (0.55, 0.015, 0.01)
-_WHITE_LAMP: Rgb = (0.85, 0.85, 0.80)
-_PLATE: Rgb = (0.60, 0.60, 0.56)
+
+def _colour(red: float, green: float, blue: float) -> Floats:
+    """A reflectance to paint with, (3, 1)."""
+    return np.array(((red,), (green,), (blue,)), dtype=np.float32)
+
+
+_GLASS = _colour(0.035, 0.042, 0.050)
+_TYRE = _colour(0.012, 0.012, 0.013)
+_RIM = _colour(0.30, 0.30, 0.31)
+_GAP = _colour(0.004, 0.004, 0.004)
+_GRILLE = _colour(0.02, 0.02, 0.022)
+_SHEEN = _colour(0.55, 0.60, 0.66)
+_RED_LAMP = _colour(0.55, 0.015, 0.01)
+_WHITE_LAMP = _colour(0.85, 0.85, 0.80)
+_PLATE = _colour(0.60, 0.60, 0.56)
+_ROUTE = _colour(0.50, 0.25, 0.02)
+# Burning lamps outshine what they reflect.
+_SIGNALS = (_colour(3.0, 0.1, 0.05), _colour(2.5, 1.1, 0.05), _colour(0.1, 2.2, 0.7))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +56,11 @@ class Patch:
     sharp_s: Floats
     sharp: Floats
 
-    def paint(self, colour: Rgb | Floats, cover: Floats) -> None:
-        """Put a colour, one or (3, n), over a share of each pixel."""
-        for channel in range(3):
-            plane = self.albedo[channel]
-            plane += (colour[channel] - plane) * cover
+    def paint(self, colour: Floats, cover: Floats) -> None:
+        """Put a colour, (3, 1) or (3, n), over a share of each pixel, (n,)."""
+        over = colour - self.albedo
+        over *= cover
+        self.albedo[...] += over
 
     def shade(self, factor: Floats) -> None:
         """Multiply the reflectance by (n,)."""
@@ -95,8 +106,8 @@ def _facade(patch: Patch) -> None:
     pane *= _between(up, -half_t, half_t, patch.sharp) * fits
     patch.shade(1.0 - 0.25 * (patch.t < 0.6))
     patch.paint(patch.accent, np.maximum(patch.within_t(patch.rise - 0.3, patch.rise + 9.0), frame))
-    tone = np.where(glint > 1.7, 6.0, 0.6 + 0.8 * glint)
-    patch.paint(np.stack([tone * c for c in _GLASS]), pane)
+    tone = np.where(glint > 1.7, 6.0, 0.8 + 1.5 * glint)
+    patch.paint(_GLASS * tone, pane)
 
 
 def _wheels(patch: Patch) -> None:
@@ -125,7 +136,7 @@ def _sheet_metal(patch: Patch) -> None:
     height = patch.t / patch.rise
     patch.shade(0.62 + 0.5 * height)
     sheen = patch.within_t(0.80 * patch.rise, 0.92 * patch.rise)
-    patch.paint((0.55, 0.60, 0.66), 0.16 * sheen)
+    patch.paint(_SHEEN, 0.16 * sheen)
 
 
 def _van_side(patch: Patch) -> None:
@@ -143,9 +154,9 @@ def _car_end(patch: Patch, *, is_front: bool) -> None:
     side = np.abs(patch.s)
     inner, outer = 0.60 * patch.half, 0.97 * patch.half
     lamp = _between(side, inner, outer, patch.sharp_s)
-    rise = np.minimum(patch.rise, 1.1)
+    rise: Floats = patch.rise.clip(max=1.1)
     if is_front:
-        patch.paint((0.02, 0.02, 0.022), patch.within_t(0.40, 0.62 * rise) * (side < 0.55 * outer))
+        patch.paint(_GRILLE, patch.within_t(0.40, 0.62 * rise) * (side < 0.55 * outer))
         patch.paint(_WHITE_LAMP, lamp * patch.within_t(0.58 * rise, 0.74 * rise))
     else:
         patch.paint(_RED_LAMP, lamp * patch.within_t(0.66 * rise, 0.90 * rise))
@@ -170,7 +181,7 @@ def _mirrored(patch: Patch, cover: Floats, bottom: Floats | float) -> None:
     """Glass: dark, paler upwards where it mirrors the sky."""
     up = np.clip((patch.t - bottom) / np.maximum(patch.rise - bottom, 0.2), 0.0, 1.0)
     tone = 0.7 + 2.2 * up * up
-    patch.paint(np.stack([tone * c for c in _GLASS]), cover)
+    patch.paint(_GLASS * tone, cover)
 
 
 def _side_glass(patch: Patch) -> None:
@@ -208,8 +219,10 @@ def _bus_end(patch: Patch) -> None:
     pane = _between(side, -1.0, patch.half - 0.14, patch.sharp_s)
     low = 1.45 - 0.45 * is_front
     _mirrored(patch, pane * patch.within_t(low, 2.5), 1.0)
-    patch.paint((0.5, 0.25, 0.02), _between(side, -1.0, 0.6, patch.sharp_s)
-                * patch.within_t(2.62, 2.85) * is_front)
+    patch.paint(
+        _ROUTE,
+        _between(side, -1.0, 0.6, patch.sharp_s) * patch.within_t(2.62, 2.85) * is_front,
+    )
     lamp = _between(side, 0.72 * patch.half, 0.94 * patch.half, patch.sharp_s)
     lamp *= patch.within_t(0.62, 0.86)
     patch.paint(_WHITE_LAMP, lamp * is_front)
@@ -257,11 +270,12 @@ def _sign(patch: Patch) -> None:
 
 def _signal(patch: Patch) -> None:
     burning = patch.parameters[0]
-    for order, colour in enumerate(((3.0, 0.1, 0.05), (2.5, 1.1, 0.05), (0.1, 2.2, 0.7))):
+    for order, colour in enumerate(_SIGNALS):
         height = patch.t - patch.rise * (5 - 2 * order) / 6
         distance = np.sqrt(patch.s * patch.s + height * height)
-        cover = np.clip((0.11 - distance) * patch.sharp + 0.5, 0.0, 1.0)
-        patch.paint(colour, cover * np.where(burning == order, 1.0, 0.02))
+        cover: Floats = np.clip((0.11 - distance) * patch.sharp + 0.5, 0.0, 1.0)
+        cover[burning != order] *= 0.02
+        patch.paint(colour, cover)
 
 
 def _tiles(patch: Patch) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 from nano.data.scenes.dice import Dice
-from nano.data.scenes.shapes import Pattern, Rgb, Round, Solid, Surface, box, skin
-from nano.data.scenes.vehicles import Place
+from nano.data.scenes.shapes import Pattern, Place, Rgb, Round, Solid, Surface, box, skin
 
 _BRICKS: tuple[Rgb, ...] = (
     (0.34, 0.17, 0.11),
@@ -52,7 +51,10 @@ def wall(dice: Dice, place: Place, *, length: float) -> Solid:
         look = Surface(
             colour=dice.pick(_BRICKS),
             pattern=Pattern.BRICKS,
-            parameters=(0.25, 0.5,),
+            parameters=(
+                0.25,
+                0.5,
+            ),
             mottle=0.15,
         )
         top, width = dice.uniform(0.9, 2.2), 0.3
@@ -61,7 +63,10 @@ def wall(dice: Dice, place: Place, *, length: float) -> Solid:
         look = Surface(
             colour=(0.24 * shade, 0.16 * shade, 0.10 * shade),
             pattern=Pattern.BRICKS,
-            parameters=(9.0, 0.3,),
+            parameters=(
+                9.0,
+                0.3,
+            ),
             mottle=0.2,
         )
         top, width = dice.uniform(1.0, 1.9), 0.1
@@ -101,7 +106,9 @@ def tree(dice: Dice, place: Place) -> tuple[list[Solid], list[Round]]:
     x, y, _ = place
     green = leaves(dice)
     if dice.chance(0.15):
-        return [], [_lump(x, y, 0.3 + (h := dice.uniform(2.0, 4.5)), 0.32 * h, h, green)]
+        half = dice.uniform(2.0, 4.0)
+        poplar = _lump(x, y, 0.5 + half, 0.32 * half, half, green)
+        return [], [_pole(x, y, 1.5, 0.06 + 0.04 * half, _bark(dice)), poplar]
     radius = dice.uniform(1.1, 2.6)
     clear = dice.uniform(1.9, 3.2)
     height = radius * dice.uniform(0.85, 1.25)
@@ -258,10 +265,6 @@ def person(dice: Dice, place: Place) -> list[Round]:
         )
         for side in (-1.0, 1.0)
     ]
-    trunk = Round(
-        x=x, y=y, z=0.66 * height, radius=0.24, half_height=0.23 * height, surface=coat
-    )
-    head = Round(
-        x=x, y=y, z=height - 0.12, radius=0.105, half_height=0.13, surface=face
-    )
+    trunk = Round(x=x, y=y, z=0.66 * height, radius=0.24, half_height=0.23 * height, surface=coat)
+    head = Round(x=x, y=y, z=height - 0.12, radius=0.105, half_height=0.13, surface=face)
     return [*legs, trunk, head]

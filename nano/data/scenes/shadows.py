@@ -16,6 +16,7 @@ from nano.data.scenes.world import World
 
 _VISIBLE_M = 80.0  # beyond, shadows on the ground are too flat to see
 _CONTACT_M = 0.45  # how far the darkness under a vehicle reaches beyond it
+_CONTACT_VISIBLE_M = 50.0
 _CONTACT_DEPTH = 0.75
 _VEHICLES = (Pattern.CAR_SIDE, Pattern.VAN_SIDE, Pattern.BUS_SIDE)
 _FLECK_TEXELS_PER_M = 36.0
@@ -60,7 +61,7 @@ def _darken_contacts(
     chosen = [
         k
         for k, s in enumerate(world.solids)
-        if s.skin[0].pattern in _VEHICLES and s.x < _VISIBLE_M
+        if s.skin[0].pattern in _VEHICLES and s.x < _CONTACT_VISIBLE_M
     ]
     if not chosen:
         return

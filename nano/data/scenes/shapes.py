@@ -11,6 +11,9 @@ from enum import IntEnum, auto
 Rgb = tuple[float, float, float]
 """Red, green, blue as linear reflectance or light, 0 dark to 1 bright."""
 
+Place = tuple[float, float, float]
+"""x and y on the ground in m, and heading in radians to the left of the x axis."""
+
 
 class Pattern(IntEnum):
     """How the colours of a surface are laid out; the parameters of each stand beside it."""
@@ -58,8 +61,8 @@ class Solid:
     cuts the front top edge, z <= nose + nose_slope * (foot_front - x): a bonnet, a windscreen.
     """
 
-    x: float
-    y: float
+    x: float = 0.0
+    y: float = 0.0
     heading: float = 0.0  # radians from the x axis to the left
     base: float = 0.0  # height of the foot in m
     top: float
@@ -110,6 +113,4 @@ def box(
 ) -> Solid:
     """A box whose foot is centred on (x, y)."""
     plan = (-length / 2, length / 2, width / 2)
-    return Solid(
-        x=x, y=y, heading=heading, base=base, top=top, foot=plan, head=plan, skin=surfaces
-    )
+    return Solid(x=x, y=y, heading=heading, base=base, top=top, foot=plan, head=plan, skin=surfaces)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from nano.data.scenes.buildings import block, house, shed
 from nano.data.scenes.dice import Dice
 from nano.data.scenes.roadside import bush, hedge, lamp, person, sign, signal, tree, wall, woods
-from nano.data.scenes.shapes import Rgb, Round, Solid
-from nano.data.scenes.vehicles import Place, Vehicle, bus, car, lorry, van
+from nano.data.scenes.shapes import Place, Rgb, Round, Solid
+from nano.data.scenes.vehicles import Vehicle, bus, car, lorry, van
 from nano.data.scenes.weather import light_and_film
 from nano.data.scenes.world import Camera, Line, Road, Side, World
 
@@ -154,7 +154,7 @@ def _lay_road(dice: Dice, left: Frontage, right: Frontage) -> _Plan:
         lines.append(Line(lateral=1.5 * lane, dash=3.0, gap=6.0))
     if dice.chance(0.55):
         lines += [Line(lateral=left_edge), Line(lateral=-right_edge)]
-    curvature = 0.0 if dice.chance(0.3) else dice.normal(0.0022, limit=2.2)
+    curvature = 0.0 if dice.chance(0.3) else dice.normal(0.0036, limit=1.8)
     begin = dice.uniform(24.0, 65.0)
     road = Road(
         curvature=curvature,
@@ -225,29 +225,26 @@ def _fill_lane(
 ) -> None:
     along = begin
     while along < _ENDS_M and things.vehicles < _MOST_VEHICLES:
-        if is_parked and _in_crossing(plan.road, along - 6.0, along + 6.0):
+        if is_parked and _in_crossing(plan.road, along, along + 6.0):
             along += 6.0
             continue
-        x, y, heading = plan.road.place(along + 2.5, lateral + dice.normal(0.12))
+        vehicle = _vehicle(dice, is_parked=is_parked, is_near=along < 18.0)
+        sway = dice.normal(0.12)
+        x, y, heading = plan.road.place(along + vehicle.length / 2, lateral + sway)
         heading += math.pi * turned + dice.normal(0.015)
-        vehicle = _vehicle(dice, (x, y, heading), is_parked=is_parked, is_near=along < 18.0)
-        surplus = (vehicle.length - 5.0) / 2
-        things.solids += _moved(vehicle, surplus, plan.road.curvature)
+        things.solids += vehicle.at((x, y, heading))
         things.vehicles += 1
         along += vehicle.length + 0.9 + spacing * dice.uniform(0.1, 2.0)
 
 
-def _moved(vehicle: Vehicle, ahead: float, _: float) -> list[Solid]:
-    return [replace(s, x=s.x + ahead) for s in vehicle.solids] if ahead > 0 else [*vehicle.solids]
-
-
-def _vehicle(dice: Dice, place: Place, *, is_parked: bool, is_near: bool) -> Vehicle:
-    roll = dice.uniform(0.0, 1.0)
-    if roll < 0.13:
-        return van(dice, place)
-    if roll < 0.20 and not is_parked and not is_near:
-        return bus(dice, place) if roll < 0.16 else lorry(dice, place)
-    return car(dice, place)
+def _vehicle(dice: Dice, *, is_parked: bool, is_near: bool) -> Vehicle:
+    kind = dice.uniform(0.0, 1.0)
+    if kind < 0.13:
+        return van(dice)
+    # A wall of sheet metal right before the camera would hide the street too often.
+    if kind < 0.20 and not is_parked and not is_near:
+        return bus(dice) if kind < 0.16 else lorry(dice)
+    return car(dice)
 
 
 def _in_crossing(road: Road, begin: float, end: float) -> bool:
@@ -322,7 +319,8 @@ def _furnish(dice: Dice, road: Road, side: float, verge: Side, things: _Things) 
     if dice.chance(0.6):
         along, spacing = dice.uniform(6.0, 25.0), dice.uniform(22.0, 35.0)
         while along < 80.0:
-            things.add(lamp(dice, road.place(along, kerb), towards_road=-side))
+            if not _in_crossing(road, along, along):
+                things.add(lamp(dice, road.place(along, kerb), towards_road=-side))
             along += spacing
     for _ in range(dice.integer(0, 2)):
         things.add(sign(dice, road.place(dice.uniform(8.0, 50.0), kerb + side * 0.2)))

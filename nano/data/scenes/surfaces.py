@@ -18,11 +18,6 @@ _SKIN_OF_FACE = (0, 0, 1, 2, 3, 3, 4)
 _TEXELS_PER_M = 22.0
 
 
-def _row(surface: Surface) -> tuple[float, ...]:
-    padded = (*surface.parameters, 0.0, 0.0, 0.0, 0.0)[:4]
-    return (*surface.colour, surface.mottle, *surface.accent, *padded)
-
-
 def solid_colours(
     world: World, view: View, visible: Visible, planes: Planes, pixels: NDArray[np.intp]
 ) -> Floats:
@@ -35,14 +30,9 @@ def solid_colours(
         planes: Of the world's solids.
         pixels: Flat indices, (P,).
     """
-    label = visible.label.ravel().take(pixels).astype(np.intp)
-    used = np.flatnonzero(np.bincount(label, minlength=NUM_FACES * len(world.solids)))
-    compact = np.zeros(NUM_FACES * len(world.solids), dtype=np.intp)
-    compact[used] = np.arange(len(used))
-    which = compact[label]
-    surfaces = [
-        world.solids[k].skin[_SKIN_OF_FACE[f]] for k, f in (divmod(n, NUM_FACES) for n in used.tolist())
-    ]
+    used, which = _compact(visible.label.ravel().take(pixels), NUM_FACES * len(world.solids))
+    solids, faces = (part.tolist() for part in np.divmod(used, NUM_FACES))
+    surfaces = [world.solids[k].skin[_SKIN_OF_FACE[f]] for k, f in zip(solids, faces, strict=True)]
     look = np.array([_row(s) for s in surfaces], dtype=np.float32).T
     chart = _charts(world, view, planes, used).take(which, axis=1)
     inverse = visible.inverse_depth.ravel().take(pixels)
@@ -57,33 +47,45 @@ def solid_colours(
     noise *= look[3].take(which)
     noise += 1.0
     albedo *= noise
+    # A surface seen at a slant is squeezed along s.
+    sharp_s = sharp * np.clip(chart[11] * inverse, 0.02, 1.0)
     pattern = np.array([s.pattern for s in surfaces], dtype=np.int8).take(which)
     for kind, painter in PAINTERS.items():
         here = np.flatnonzero(pattern == kind)
         if not len(here):
             continue
-        faces = which.take(here)
-        near = sharp.take(here)
-        # A surface seen at a slant is squeezed along s.
-        slant = np.clip(chart[11].take(here) * inverse.take(here), 0.02, 1.0)
+        painted = which.take(here)
         patch = Patch(
             albedo=albedo.take(here, axis=1),
-            accent=look[4:7].take(faces, axis=1),
+            accent=look[4:7].take(painted, axis=1),
             s=s.take(here),
             t=t.take(here) - chart[9].take(here),
             half=chart[10].take(here),
             rise=chart[12].take(here),
-            parameters=look[7:11].take(faces, axis=1),
-            sharp_s=near * slant,
-            sharp=near,
+            parameters=look[7:11].take(painted, axis=1),
+            sharp_s=sharp_s.take(here),
+            sharp=sharp.take(here),
         )
         painter(patch)
         for channel in range(3):
             albedo[channel][here] = patch.albedo[channel]
     albedo *= _face_light(world, planes, used).take(which, axis=1)
-    height = view.rays[2].ravel().take(pixels) / inverse + float(view.eye[2])
-    albedo *= _near_ground(height)
+    albedo *= _near_ground(view.rays[2].ravel().take(pixels) / inverse + float(view.eye[2]))
     return albedo
+
+
+def _compact(label: NDArray[np.int16], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The labels that occur, ascending, and for each pixel which of those it shows."""
+    index = label.astype(np.intp)
+    used = np.flatnonzero(np.bincount(index, minlength=count))
+    position = np.zeros(count, dtype=np.intp)
+    position[used] = np.arange(len(used))
+    return used, position.take(index)
+
+
+def _row(surface: Surface) -> tuple[float, ...]:
+    parameters = (*surface.parameters, 0.0, 0.0, 0.0, 0.0)[:4]
+    return (*surface.colour, surface.mottle, *surface.accent, *parameters)
 
 
 def _near_ground(height: Floats) -> Floats:
@@ -122,7 +124,9 @@ def _charts(world: World, view: View, planes: Planes, used: NDArray[np.intp]) ->
             (along * eye).sum(axis=1)[None],
             view.to_camera(up).T,
             (up * eye).sum(axis=1)[None],
-            np.stack((solid * 83.0 % 512.0, np.where(is_lid[:, 0], 0.0, base), half, distance, rise)),
+            np.stack(
+                (solid * 83.0 % 512.0, np.where(is_lid[:, 0], 0.0, base), half, distance, rise)
+            ),
         )
     )
     return chart.astype(np.float32)
@@ -154,9 +158,7 @@ def _light(world: World, normals: Doubles | Floats, lit: Doubles | Floats) -> Fl
     )
 
 
-def round_colours(
-    world: World, view: View, visible: Visible, pixels: NDArray[np.intp]
-) -> Floats:
+def round_colours(world: World, view: View, visible: Visible, pixels: NDArray[np.intp]) -> Floats:
     """Linear light from the pixels that show an ellipsoid or a cylinder, (3, P).
 
     Args:

@@ -15,13 +15,13 @@ _GRAIN_LENGTH = 1 << 18
 
 @cache
 def speckle() -> Floats:
-    """Rough noise, TILE * TILE values row by row: mean 0, standard deviation 1 (asphalt, leaves)."""
+    """Rough noise for asphalt and leaves, TILE * TILE values row by row: mean 0, deviation 1."""
     return _fractal(seed=11, cells=(8, 16, 32, 64, 128, 256, 512), roughness=0.95)
 
 
 @cache
 def billows() -> Floats:
-    """Smooth noise, TILE * TILE values row by row: mean 0, standard deviation 1 (clouds, stains)."""
+    """Smooth noise for clouds and stains, TILE * TILE values row by row: mean 0, deviation 1."""
     return _fractal(seed=12, cells=(4, 8, 16, 32, 64, 128), roughness=0.62)
 
 

@@ -1,14 +1,11 @@
-"""Cars, vans, buses and lorries as a few solids each, standing at a place of the road."""
+"""Cars, vans, buses and lorries as a few solids each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nano.data.scenes.dice import Dice
-from nano.data.scenes.shapes import Pattern, Rgb, Skin, Solid, Surface, skin
-
-Place = tuple[float, float, float]
-"""x, y and heading."""
+from nano.data.scenes.shapes import Pattern, Place, Rgb, Skin, Solid, Surface, skin
 
 _BLACK: Rgb = (0.012, 0.012, 0.014)
 _GLASS: Rgb = (0.030, 0.036, 0.042)
@@ -78,18 +75,21 @@ _CARS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Vehicle:
-    """A vehicle around its own origin, to be put down somewhere."""
+    """A vehicle around the world's origin, heading along x."""
 
     length: float
-    width: float
     solids: tuple[Solid, ...]
 
+    def at(self, place: Place) -> list[Solid]:
+        """Its solids with its middle put down there."""
+        x, y, heading = place
+        return [replace(solid, x=x, y=y, heading=heading) for solid in self.solids]
 
-def car(dice: Dice, place: Place) -> Vehicle:
+
+def car(dice: Dice) -> Vehicle:
     """A passenger car: a body with a bonnet, and a cabin of glass that leans in."""
     shape = dice.pick(_CARS)
     paint = dice.pick(_PAINTS)
-    x, y, heading = place
     half, side = shape.length / 2, shape.width / 2
     waist = 0.63 * shape.height if shape.height < 1.6 else 0.62 * shape.height
     nose = 0.75 * waist
@@ -97,9 +97,6 @@ def car(dice: Dice, place: Place) -> Vehicle:
     wheel = 0.31 + 0.05 * (shape.height > 1.6)
     front_axle, rear_axle = half - 0.19 * shape.length, 0.19 * shape.length - half
     body = Solid(
-        x=x,
-        y=y,
-        heading=heading,
         top=waist,
         foot=(-half, half, side),
         head=(0.07 - half, half - 0.10, side - 0.07),
@@ -116,23 +113,23 @@ def car(dice: Dice, place: Place) -> Vehicle:
         colour=paint,
         accent=_GLASS,
         pattern=Pattern.GLASS,
-        parameters=(foot[2], head[2],),
+        parameters=(
+            foot[2],
+            head[2],
+        ),
         mottle=0.02,
     )
     glass = Surface(
         colour=paint, accent=_GLASS, pattern=Pattern.SIDE_GLASS, parameters=pane, mottle=0.02
     )
     cabin = Solid(
-        x=x,
-        y=y,
-        heading=heading,
         base=waist - 0.02,
         top=shape.height,
         foot=foot,
         head=head,
         skin=skin(glass, front=screen, rear=screen, top=metal),
     )
-    return Vehicle(length=shape.length, width=shape.width, solids=(body, cabin))
+    return Vehicle(length=shape.length, solids=(body, cabin))
 
 
 def _body_skin(paint: Rgb, axles: tuple[float, float, float, float]) -> Skin:
@@ -155,12 +152,11 @@ def _pane(
     return rear, front, (head[0] - foot[0]) / rise, (head[1] - foot[1]) / rise
 
 
-def van(dice: Dice, place: Place) -> Vehicle:
+def van(dice: Dice) -> Vehicle:
     """A delivery van or minibus: one solid whose nose is bonnet and windscreen."""
     paint = dice.pick(_PAINTS[:8] + _LORRY_PAINTS)
     length, width = dice.uniform(4.6, 5.6), dice.uniform(1.90, 2.05)
     top = dice.uniform(1.95, 2.45)
-    x, y, heading = place
     half = length / 2
     glazed = 1.0 if dice.chance(0.35) else 0.0
     axles = (half - 0.85, 0.95 - half, 0.34, glazed)
@@ -171,13 +167,14 @@ def van(dice: Dice, place: Place) -> Vehicle:
         colour=paint,
         accent=_GLASS,
         pattern=Pattern.GLASS,
-        parameters=(width / 2 - 0.04, width / 2 - 0.14, 1.12,),
+        parameters=(
+            width / 2 - 0.04,
+            width / 2 - 0.14,
+            1.12,
+        ),
         mottle=0.02,
     )
     solid = Solid(
-        x=x,
-        y=y,
-        heading=heading,
         top=top,
         foot=(-half, half, width / 2),
         head=(0.06 - half, half - 0.1, width / 2 - 0.10),
@@ -191,21 +188,24 @@ def van(dice: Dice, place: Place) -> Vehicle:
             nose=screen,
         ),
     )
-    return Vehicle(length=length, width=width, solids=(solid,))
+    return Vehicle(length=length, solids=(solid,))
 
 
-def bus(dice: Dice, place: Place) -> Vehicle:
+def bus(dice: Dice) -> Vehicle:
     """A city bus with a band of windows."""
     paint = dice.pick(_LORRY_PAINTS)
     length, width, top = 11.5, 2.5, 3.05
-    x, y, heading = place
     half = length / 2
     stripe = dice.pick(_PAINTS)
     flank = Surface(
         colour=paint,
         accent=stripe,
         pattern=Pattern.BUS_SIDE,
-        parameters=(half - 2.6, 3.2 - half, 0.48,),
+        parameters=(
+            half - 2.6,
+            3.2 - half,
+            0.48,
+        ),
         mottle=0.02,
     )
     ends = [
@@ -219,22 +219,18 @@ def bus(dice: Dice, place: Place) -> Vehicle:
         for is_front in (1.0, 0.0)
     ]
     solid = Solid(
-        x=x,
-        y=y,
-        heading=heading,
         top=top,
         foot=(-half, half, width / 2),
         head=(0.04 - half, half - 0.15, width / 2 - 0.04),
         skin=skin(flank, front=ends[0], rear=ends[1], top=Surface(colour=paint)),
     )
-    return Vehicle(length=length, width=width, solids=(solid,))
+    return Vehicle(length=length, solids=(solid,))
 
 
-def lorry(dice: Dice, place: Place) -> Vehicle:
+def lorry(dice: Dice) -> Vehicle:
     """A lorry: chassis with wheels, cargo box above it, cab with a leaning windscreen."""
     length, width, top = dice.uniform(6.5, 9.0), dice.uniform(2.3, 2.5), dice.uniform(2.9, 3.6)
     paint, cargo = dice.pick(_LORRY_PAINTS), dice.pick(_LORRY_PAINTS)
-    x, y, heading = place
     half, side, cab = length / 2, width / 2, 1.75
     axles = (half - 1.0, 1.5 - half, 0.48, 0.0)
     chassis = Surface(
@@ -245,7 +241,10 @@ def lorry(dice: Dice, place: Place) -> Vehicle:
         colour=cargo,
         accent=dice.pick(_LORRY_PAINTS),
         pattern=Pattern.CARGO,
-        parameters=(dice.uniform(0.0, 0.5), dice.uniform(0.5, 1.1),),
+        parameters=(
+            dice.uniform(0.0, 0.5),
+            dice.uniform(0.5, 1.1),
+        ),
         mottle=0.05,
     )
     window = (half - 1.35, half - 0.35, 0.0, -0.15)
@@ -256,18 +255,20 @@ def lorry(dice: Dice, place: Place) -> Vehicle:
         colour=paint,
         accent=_GLASS,
         pattern=Pattern.GLASS,
-        parameters=(side - 0.1, side - 0.12, 0.55,),
+        parameters=(
+            side - 0.1,
+            side - 0.12,
+            0.55,
+        ),
         mottle=0.02,
     )
     face = Surface(colour=paint, accent=_BLACK, pattern=Pattern.CAR_FRONT, mottle=0.02)
-    at = {"x": x, "y": y, "heading": heading}
     under = (-half, half, side - 0.06)
     box_plan, cab_plan = (-half, half - cab - 0.15, side), (half - cab, half, side - 0.04)
     solids = (
-        Solid(**at, top=0.95, foot=under, head=under, skin=skin(chassis, front=face, rear=lamps)),
-        Solid(**at, base=0.95, top=top, foot=box_plan, head=box_plan, skin=skin(panel)),
+        Solid(top=0.95, foot=under, head=under, skin=skin(chassis, front=face, rear=lamps)),
+        Solid(base=0.95, top=top, foot=box_plan, head=box_plan, skin=skin(panel)),
         Solid(
-            **at,
             base=0.95,
             top=min(top, 2.75),
             foot=cab_plan,
@@ -275,4 +276,4 @@ def lorry(dice: Dice, place: Place) -> Vehicle:
             skin=skin(door, front=screen, top=Surface(colour=paint)),
         ),
     )
-    return Vehicle(length=length, width=width, solids=solids)
+    return Vehicle(length=length, solids=solids)

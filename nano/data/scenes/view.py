@@ -68,7 +68,7 @@ class View:
         )
 
     def to_camera(self, vectors: Doubles) -> Doubles:
-        """World vectors (..., 3) along right, down and forward, so that n . d = that . (u, v, 1)."""
+        """World vectors (..., 3) along right, down, forward: n . d is the result . (u, v, 1)."""
         # Written out: a matrix product may sum in another order on another machine.
         x, y, z = vectors[..., 0:1], vectors[..., 1:2], vectors[..., 2:3]
         return x * self.axes[:, 0] + y * self.axes[:, 1] + z * self.axes[:, 2]

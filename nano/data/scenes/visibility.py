@@ -61,28 +61,26 @@ def _draw_solids(planes: Planes, view: View, depth: Floats, label: NDArray[np.in
     cover = outlines(values, sees, view)
     by_row = (values[..., 1:2] * view.v + values[..., 2:3]).astype(np.float32)
     by_column = (values[..., 0:1] * view.u).astype(np.float32)
+    facing = [np.flatnonzero(row).tolist() for row in sees]
     columns = np.arange(view.size[1], dtype=np.int32)
     for k, (top, bottom, left, right) in enumerate(cover.boxes):
         if top >= bottom:
             continue
         code = NUM_FACES * int(outside[k])
-        rows = slice(top, bottom)
-        span = slice(left, right)
-        nearest: Floats | None = None
-        face: NDArray[np.int16] | int = 0
-        for f in np.flatnonzero(sees[k]).tolist():
+        rows, span = slice(top, bottom), slice(left, right)
+        first, *others = facing[k]
+        nearest = by_row[k, first, rows, None] + by_column[k, first, span]
+        face: NDArray[np.int16] | np.int16 = np.int16(code + first)
+        for f in others:
             value = by_row[k, f, rows, None] + by_column[k, f, span]
-            if nearest is None:
-                nearest, face = value, code + f
-            else:
-                face = np.where(value < nearest, np.int16(code + f), np.int16(face))
-                nearest = np.minimum(nearest, value)
+            face = np.where(value < nearest, np.int16(code + f), face)
+            np.minimum(nearest, value, out=nearest)
         column = columns[span]
         wins = column >= cover.first[k, rows, None]
         wins &= column < cover.last[k, rows, None]
         wins &= nearest > depth[rows, span]
         np.copyto(depth[rows, span], nearest, where=wins)
-        np.copyto(label[rows, span], face, where=wins, casting="same_kind")
+        np.copyto(label[rows, span], face, where=wins)
 
 
 def _draw_rounds(world: World, view: View, depth: Floats, label: NDArray[np.int16]) -> None:

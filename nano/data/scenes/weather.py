@@ -21,7 +21,7 @@ def light_and_film(dice: Dice) -> tuple[Light, Film]:
     ambient: Rgb = (0.62, 0.65, 0.70) if overcast else (0.42, 0.48, 0.58)
     # The camera meters mostly ground: its brightness, with some error, ends up at the same grey.
     metered = sum(ambient) / 3 + 0.75 * math.sin(elevation) * sum(sun) / 3
-    exposure = 1.15 / metered * math.exp(dice.normal(0.22))
+    exposure = 1.35 / metered * math.exp(dice.normal(0.22))
     bright = dice.uniform(0.8, 1.1) / exposure
     grey = clouds * clouds
     zenith = _blend((0.16, 0.32, 0.66), (0.50, 0.54, 0.60), grey)

@@ -21,7 +21,7 @@ class Camera:
     roll: float = 0.0  # radians clockwise, as the driver sees it
 
     def axes(self) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-        """The image's right, the image's down and the optical axis, as unit vectors of the world."""
+        """The image's right, its down and the optical axis, as unit vectors of the world."""
         cy, sy = math.cos(self.yaw), math.sin(self.yaw)
         cp, sp = math.cos(self.pitch), math.sin(self.pitch)
         cr, sr = math.cos(self.roll), math.sin(self.roll)

@@ -18,8 +18,7 @@ from nano.data.scenes.view import View
 from nano.data.scenes.visibility import GROUND, SKY, Visible, see
 from nano.data.scenes.world import World, intrinsics
 
-SMALLEST = (8, 8)
-LARGEST = (4096, 8192)
+SMALLEST = 8  # pixels along either side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +38,8 @@ class Scene:
 
 def render(world: World, size: tuple[int, int]) -> Scene:
     """Draw the world at a size of rows x columns."""
-    height, width = size
-    if not (
-        SMALLEST[0] <= height <= LARGEST[0] and SMALLEST[1] <= width <= LARGEST[1]
-    ):
-        raise ValueError(
-            f"scene size {size!r}: rows x columns must lie between {SMALLEST} and {LARGEST}"
-        )
+    if min(size) < SMALLEST:
+        raise ValueError(f"scene size {size!r}: rows and columns must be at least {SMALLEST}")
     view = View.of(world.camera, size)
     visible = see(world, view)
     light = _light(world, view, visible)
@@ -90,7 +84,9 @@ def _ground(
     sun *= sky
     up = world.light.to_sun[2]
     for channel in range(3):
-        colours[channel] *= sun * (world.light.sun[channel] * up) + sky * world.light.ambient[channel]
+        colours[channel] *= (
+            sun * (world.light.sun[channel] * up) + sky * world.light.ambient[channel]
+        )
     return colours
 
 
