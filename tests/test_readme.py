@@ -31,24 +31,16 @@ def test_every_documented_call_names_a_command() -> None:
     assert {name for name, _ in CALLS} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _ in CALLS}))
-def test_every_documented_option_exists(name: str) -> None:
-    asked = " ".join(rest for called, rest in CALLS if called == name)
+@pytest.mark.parametrize(("name", "rest"), CALLS)
+def test_every_documented_option_exists(name: str, rest: str) -> None:
+    words = rest.split()
+    step = words[:1] if name == "nano.data" else []  # the one command with commands of its own
     told = subprocess.run(
-        [sys.executable, "-m", name, "--help"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", name, *step, "--help"], capture_output=True, text=True, timeout=60
     )
-    sub_commands = [word for word in asked.split() if word in {"scenes", "kitti"}]
-    help_text = told.stdout
-    if name == "nano.data":
-        for sub in sub_commands:
-            help_text += subprocess.run(
-                [sys.executable, "-m", name, sub, "--help"],
-                capture_output=True,
-                text=True,
-                timeout=60,
-            ).stdout
-    for option in set(re.findall(r"--[a-z][a-z-]*", asked)):
-        assert re.search(rf"{option}\b", help_text), f"python -m {name} has no {option}"
+    assert told.returncode == 0, told.stderr
+    for option in (word for word in words if word.startswith("--")):
+        assert re.search(rf"^  {option}\b", told.stdout, re.MULTILINE), f"{name} has no {option}"
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
