@@ -98,7 +98,7 @@ def heterogeneity(design: Design) -> Html:
                 if column == 0:
                     axes.set_ylabel(f"{_WORDS[name]}\n(channels)")
             _stage_names(grid[0][column], side)
-            grid[2][column].set_xlabel(("encoder", "decoder")[column] + ", modules along depth")
+            grid[2][column].set_xlabel(("encoder modules along depth", "decoder modules")[column])
         label = "Squeeze, expansion and width of every module along the network's depth"
         return as_svg(figure, "widths", label)
 
@@ -148,7 +148,7 @@ def _stage_names(axes: Axes, side: dict[str, tuple[Module, ...]]) -> None:
 def shares(rows: Sequence[PartRow]) -> Html:
     """Share of parameters and of MACs by part of the network."""
     with house_style():
-        figure = canvas(5.6, 1.0 + 0.34 * len(rows))
+        figure = canvas(5.6, 0.9 + 0.29 * len(rows))
         axes = figure.add_subplot()
         axes.grid(visible=False, axis="y")
         for offset, colour, label, values in (

@@ -20,7 +20,7 @@ def conditions(run: Run) -> Html:
     spent = summary.get("spend_images")
     pairs = [
         ("study", run.name),
-        ("data", told(about.get("data") or study.get("data"))),
+        ("data", _captions(about.get("data") or study.get("data"))),
         ("protocol", told(about.get("protocol"))),
         ("requirements", run.requirements.describe() + _safety_note(run)),
         ("utility", _utility(run)),
@@ -45,6 +45,12 @@ def _pair(name: str, text: str) -> tuple[Html, Html]:
 def _safety_note(run: Run) -> str:
     asks_more = any(requirement.safety for requirement in run.requirements.items)
     return " (what follows the sign is the safety asked in the search)" if asks_more else ""
+
+
+def _captions(data: Any) -> str:
+    if not isinstance(data, Mapping):
+        return told(data)
+    return "; ".join(f"{split}: {told(caption)}" for split, caption in data.items())
 
 
 def _utility(run: Run) -> str:

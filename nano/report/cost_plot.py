@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -17,7 +20,7 @@ from nano.report.findings import (
     state,
 )
 from nano.report.markup import Html
-from nano.report.published import PUBLISHED, comparable
+from nano.report.published import PUBLISHED, PublishedRow, comparable
 from nano.report.run import Run
 from nano.report.style import (
     BLUE,
@@ -29,13 +32,16 @@ from nano.report.style import (
     RED,
     as_svg,
     canvas,
-    count_axis,
     few_log_ticks,
-    horizontal,
     house_style,
+    level,
+    tick_texts,
 )
 
-_LARGEST_BUBBLE = 700.0  # square points, of the design with the most parameters
+# Square points, of the design with the most parameters; quoted networks are so much larger that
+# their bubbles need more room to leave the others visible.
+_LARGEST_BUBBLE = 560.0
+_LARGEST_QUOTED_BUBBLE = 2200.0
 
 
 def accuracy_against_cost(run: Run) -> Html | None:
@@ -48,58 +54,84 @@ def accuracy_against_cost(run: Run) -> Html | None:
     quoted = quoted if any(f.accuracy and comparable(f.accuracy) for f in finalists) else []
     drawn = [*complete, *finalists]
     most = max([*(f.cost.params for f in drawn), *(row.params for row in quoted)])
+    area = _LARGEST_QUOTED_BUBBLE if quoted else _LARGEST_BUBBLE
+    bubbles = _Bubbles(most=most, area=area)
     tips: dict[str, str] = {}
     with house_style():
         figure = canvas(6.0, 4.5)
         axes = figure.add_subplot()
         for finding in sorted(complete, key=lambda f: -f.cost.params):
-            _bubble(axes, finding, most, tips)
+            _bubble(axes, finding, bubbles, tips)
         answer, against = chosen(run), reference(run)
         for finding in finalists:
             _confirmed_point(axes, finding, answer, against)
         for row in quoted:
-            axes.scatter(
-                row.macs,
-                row.delta1,
-                s=_area(row.params, most),
-                facecolor="none",
-                edgecolor=PINK,
-                linewidth=1.4,
-                linestyle=(0, (3, 2)),
-            )
-            axes.annotate(
-                f"{row.name}\nquoted",
-                (row.macs, row.delta1 or 0.0),
-                xytext=(0, 12 + _area(row.params, most) ** 0.5 / 2),
-                textcoords="offset points",
-                ha="right" if row.macs > 5e10 else "center",
-                fontsize=9,
-            )
+            _quoted_ring(axes, row, bubbles)
         axes.set_xscale("log")
         macs = [*(f.cost.macs for f in drawn), *(row.macs for row in quoted)]
-        axes.set_xlim(min(macs) / 1.6, max(macs) * 1.6)
-        few_log_ticks(axes.xaxis, min(macs) / 1.6, max(macs) * 1.6)
-        count_axis(axes.xaxis, numbers.count)
+        # Room at the left: the chosen design is mostly the smallest, and its name stands there.
+        room = max(1.6, (max(macs) / min(macs)) ** 0.22)
+        axes.set_xlim(min(macs) / room, max(macs) * 1.6)
+        few_log_ticks(axes.xaxis, min(macs) / room, max(macs) * 1.6)
+        tick_texts(axes.xaxis, numbers.tick)
         axes.margins(y=0.16)
-        _required_lines(axes, run)
         axes.set_xlabel("multiply-accumulates (MACs) per image, log scale")
         axes.set_ylabel("delta1 (share of pixels)")
-        _bubble_legend(axes, most, complete, finalists, against)
+        _bubble_legend(axes, run, bubbles, complete, finalists)
         label = "Accuracy against multiply-accumulates; bubble area is the number of parameters"
         return as_svg(figure, "cost", label, tips)
 
 
-def _area(params: float, most: float) -> float:
-    return _LARGEST_BUBBLE * params / most
+@dataclass(frozen=True, kw_only=True)
+class _Bubbles:
+    """The scale of the bubbles: area is proportional to parameters."""
+
+    most: float
+    area: float
+
+    def of(self, params: float) -> float:
+        return self.area * params / self.most
+
+    def legend_sizes(self) -> tuple[float, float]:
+        """Two round numbers of parameters: the largest 1, 2 or 5 that fits, and a quarter."""
+        largest = self.most * min(1.0, _LARGEST_BUBBLE / self.area)
+        decade = 10.0 ** math.floor(math.log10(largest))
+        round_one = next(step * decade for step in (5, 2, 1) if step * decade <= largest)
+        return round_one, round_one / 4
 
 
-def _bubble(axes: Axes, finding: Finding, most: float, tips: dict[str, str]) -> None:
+def _quoted_ring(axes: Axes, row: PublishedRow, bubbles: _Bubbles) -> None:
+    assert row.delta1 is not None  # only rows with an accuracy are drawn
+    area = bubbles.of(row.params)
+    axes.scatter(
+        row.macs,
+        row.delta1,
+        s=area,
+        facecolor="none",
+        edgecolor=PINK,
+        linewidth=1.4,
+        linestyle=(0, (3, 2)),
+        zorder=4,
+    )
+    axes.annotate(
+        f"{row.name},\nquoted",
+        (row.macs, row.delta1),
+        xytext=(area**0.5 / 2 + 2, -(area**0.5) / 2 - 2),
+        textcoords="offset points",
+        ha="right" if row.macs > 5e10 else "left",
+        va="top",
+        color=PINK,
+        fontsize=9,
+    )
+
+
+def _bubble(axes: Axes, finding: Finding, bubbles: _Bubbles, tips: dict[str, str]) -> None:
     gid = f"trial-{finding.number}"
     assert finding.accuracy is not None  # only findings with an accuracy are drawn
     axes.scatter(
         finding.cost.macs,
         finding.accuracy.delta1,
-        s=_area(finding.cost.params, most),
+        s=bubbles.of(finding.cost.params),
         facecolor=BLUE if finding.feasible else "none",
         edgecolor=PAPER if finding.feasible else MUTED,
         linewidth=0.8 if finding.feasible else 1.1,
@@ -138,55 +170,70 @@ def _confirmed_point(
         axes.annotate(
             f"{word} (#{finding.number})",
             (finding.cost.macs, finding.accuracy.delta1),
-            xytext=(8, -13),
+            xytext=(-9, 4) if is_answer else (9, 4),
             textcoords="offset points",
+            ha="right" if is_answer else "left",
             fontsize=9.5,
             color=colour,
             fontweight="bold" if is_answer else "normal",
+            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
             zorder=6,
         )
 
 
-def _required_lines(axes: Axes, run: Run) -> None:
+def _required_lines(axes: Axes, run: Run) -> list[Artist]:
     accuracy, macs = run.requirements.get("delta1"), run.requirements.get("macs")
+    lines: list[Artist] = []
     if accuracy is not None:
-        horizontal(axes, accuracy.bound, f"required: delta1 ≥ {numbers.ratio(accuracy.bound)}", RED)
+        text = f"required: delta1 ≥ {numbers.ratio(accuracy.bound)}"
+        lines.append(level(axes, accuracy.bound, text, RED))
     if macs is not None:
-        axes.axvline(macs.bound, color=RED, linewidth=1.1, linestyle=(0, (5, 3)), zorder=1)
+        text = f"required: at most {numbers.count(macs.bound)} MACs"
+        lines.append(
+            axes.axvline(macs.bound, color=RED, linewidth=1.2, linestyle=(0, (1, 2)), label=text)
+        )
+    return lines
 
 
 def _bubble_legend(
     axes: Axes,
-    most: float,
+    run: Run,
+    bubbles: _Bubbles,
     complete: Sequence[Finding],
     finalists: Sequence[Finding],
-    against: Finding | None,
 ) -> None:
     """Marks and sizes below the axes, where nothing can be under them."""
-    handles = []
+    handles: list[Artist] = []
+    against = reference(run)
     if any(f.feasible for f in complete):
         handles.append(_mark("o", BLUE, "feasible, observed once"))
     if any(not f.feasible for f in complete):
         handles.append(_mark("o", MUTED, "not feasible, observed once", hollow=True))
     if finalists:
         handles.append(_mark("o", INK, "confirmed: mean ± sd", small=True))
-    for share in (1.0, 0.25):
+    if against is not None and against.confirmed:
+        handles.append(_mark("D", INK, "reference preset, confirmed", small=True))
+    handles += _required_lines(axes, run)
+    for params in bubbles.legend_sizes():
         handles.append(
             axes.scatter(
                 [],
                 [],
-                s=_area(share * most, most),
+                s=bubbles.of(params),
                 facecolor=GRID,
                 edgecolor=MUTED,
-                label=f"{numbers.count(share * most)} parameters",
+                label=f"{numbers.tick(params)} parameters",
             )
         )
-    if against is not None and against.confirmed:
-        handles.append(_mark("D", INK, "reference preset", small=True))
     figure = axes.get_figure()
     assert figure is not None  # made by add_subplot
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=2, columnspacing=2, labelspacing=0.9
+        handles=handles,
+        loc="outside lower center",
+        ncols=2,
+        columnspacing=2,
+        labelspacing=0.9,
+        handletextpad=1.1,
     )
 
 

@@ -119,6 +119,11 @@ def reference(run: Run) -> Finding | None:
     for confirmation in run.confirmations:
         if confirmation.origin == REFERENCE_ORIGIN:
             return confirmed(confirmation)
+    return observed_reference(run)
+
+
+def observed_reference(run: Run) -> Finding | None:
+    """The preset as the search saw it, for comparison with what the search saw of others."""
     for evaluation in run.evaluations:
         if evaluation.origin == REFERENCE_ORIGIN and state(evaluation) == "complete":
             return observed(evaluation)
@@ -169,7 +174,9 @@ def misses(finding: Finding, requirements: Sequence[Requirement]) -> list[str]:
             texts.append(f"{requirement.name} was never known")
         elif margin > 0:
             value = quantity(requirement.name, value_at(requirement, margin))
-            short = numbers.ratio(margin) if is_fraction(requirement.name) else f"{margin:.1%}"
+            short = (
+                numbers.ratio(margin) if is_fraction(requirement.name) else numbers.percent(margin)
+            )
             texts.append(f"{requirement.name} {value} misses {bound} by {short}")
         elif not finding.confirmed and margin > -requirement.safety_margin:
             safety = quantity(requirement.name, requirement.safety)
@@ -242,11 +249,17 @@ def _none_feasible(run: Run) -> str:
     if run.confirmations:
         start = f"None of {len(run.confirmations)} confirmed designs is feasible"
     else:
-        start = f"None of {total} designs is feasible" if total != 1 else "The only design is not feasible"
+        start = (
+            f"None of {total} designs is feasible"
+            if total != 1
+            else "The only design is not feasible"
+        )
     if near is None:
         return f"{start}; all of them failed."
     missed = misses(near, run.requirements.items)
-    return f"{start}; nearest is trial {near.number} ({near.key}): {'; '.join(missed) or 'unknown'}."
+    return (
+        f"{start}; nearest is trial {near.number} ({near.key}): {'; '.join(missed) or 'unknown'}."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-UNKNOWN = "–"
+UNKNOWN = "\N{EN DASH}"
 _PREFIXES = ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"))
 
 
@@ -24,6 +24,14 @@ def count(number: float | None) -> str:
 
 def _significant(number: float) -> str:
     return f"{number:.{max(0, 2 - math.floor(math.log10(number * 1.0005)))}f}"
+
+
+def tick(number: float) -> str:
+    """A count on an axis: `count` without zeros at the end, ``50 k`` rather than ``50.0 k``."""
+    figures, _, prefix = count(number).partition(" ")
+    if "." in figures:
+        figures = figures.rstrip("0").rstrip(".")
+    return f"{figures} {prefix}".rstrip()
 
 
 def whole(number: int | None) -> str:
@@ -68,6 +76,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
 
 
+def signed_percent(share: float) -> str:
+    """A share of one with its sign: ``+59 %``, ``-1.2 %``."""
+    return f"{'-' if share < 0 else '+'}{percent(abs(share))}"
+
+
 def milliseconds(number: float | None) -> str:
     """Latency, three significant digits, e.g. ``12.3 ms``."""
     if number is None:
@@ -79,6 +92,8 @@ def duration(seconds: float | None) -> str:
     """``38 s``, ``12 min``, ``2 h 05 min``."""
     if seconds is None:
         return UNKNOWN
+    if seconds < 0.05:
+        return "< 0.1 s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 119.5:

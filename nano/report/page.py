@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from nano.design.design import Design
@@ -113,7 +113,9 @@ def _answer(run: Run) -> Html:
     if subject is not None:
         parts += [_tiles(run, subject), tables.requirement_table(subject, run)]
         if not subject.confirmed:
-            note = "Observed once in the search: no fresh seed and no held-out data stand behind it."
+            note = (
+                "Observed once in the search: no fresh seed and no held-out data stand behind it."
+            )
             parts.append(tag("p", note, class_="note"))
     return tag("div", *parts, class_="answer" if answer else "answer none")
 
@@ -137,7 +139,11 @@ def _tiles(run: Run, finding: Finding) -> Html:
         where = "at the same spend" if same_spend(finding, against) else "at another spend"
         reference_score = f"(its NetScore: {numbers.decibels(against.netscore)})"
         tiles.append(
-            (numbers.signed_decibels(gain), f"against the reference preset, {where}", reference_score)
+            (
+                numbers.signed_decibels(gain),
+                f"against the reference preset, {where}",
+                reference_score,
+            )
         )
     return tag(
         "div",
@@ -167,7 +173,7 @@ def _best(run: Run) -> Html | None:
                 "p",
                 "The search keeps what looked best, so its own number is too good on average: "
                 "part of it was a lucky seed. The column “fresh seeds, same data” takes the luck "
-                "out; “held-out data” is what is claimed. The change is from the first to the last.",
+                "out; “held-out data” is what is claimed. The change is from first to last.",
             ),
             tables.confirmation_table(run, chosen(run)),
             _figure(
@@ -199,7 +205,9 @@ def _cost(run: Run) -> Html | None:
         caption += "Small dark marks are confirmations on held-out data, with their deviation. "
     like = any(c.accuracy and comparable(c.accuracy) for c in run.confirmations)
     if like:
-        caption += "Dashed rings are quoted from the paper; only the confirmations face the same test."
+        caption += (
+            "Dashed rings are quoted from the paper; only the confirmations face the same test."
+        )
     quoted = [
         tag("h3", "Published networks, quoted"),
         tables.published_table(),
@@ -223,8 +231,9 @@ def _search(run: Run, problems: list[str]) -> Html | None:
         "div",
         _figure(
             plots.progress(run),
-            "NetScore against spend, in the order of the trials. A search earns its cost where "
-            "the line rises above the reference.",
+            "NetScore against spend, in the order of the trials. Observed stands against observed: "
+            "the search earns its cost where the blue line rises above the dashed one. Marks at "
+            "the right end are confirmed on held-out data.",
         ),
         _figure(
             plots.funnel(run),
@@ -249,20 +258,18 @@ def _best_curves(run: Run, problems: list[str]) -> list[tuple[str, Sequence[Curv
         is_answer = answer is not None and evaluation.key == answer.key
         return not is_answer, not evaluation.feasible, -(evaluation.netscore or 0.0)
 
-    curves = []
+    curves: list[tuple[str, Sequence[CurveRow]]] = []
     for evaluation in sorted(complete, key=rank)[:_CURVES]:
-        rows = _or_problem(lambda e=evaluation: run.curve(e.number), problems)
+        rows = _curve(run, evaluation.number, problems)
         if rows:
             word = " (chosen)" if answer is not None and evaluation.key == answer.key else ""
             curves.append((f"#{evaluation.number}{word}", rows))
     return curves
 
 
-def _or_problem(
-    read: Callable[[], tuple[CurveRow, ...]], problems: list[str]
-) -> tuple[CurveRow, ...]:
+def _curve(run: Run, number: int, problems: list[str]) -> tuple[CurveRow, ...]:
     try:
-        return read()
+        return run.curve(number)
     except RunError as error:
         problems.append(str(error))
         return ()
@@ -279,7 +286,8 @@ def _network(run: Run, subject: Finding | None, problems: list[str]) -> Html | N
     rows = anatomy.part_rows(design, evaluation.size)
     height, width = evaluation.size
     text = (
-        f"Trial {subject.number}, key {subject.key}, input 3@{numbers.side_by_side(evaluation.size)}: "
+        f"Trial {subject.number}, key {subject.key}, "
+        f"input 3@{numbers.side_by_side(evaluation.size)}: "
         f"{numbers.whole(evaluation.cost.params)} parameters, "
         f"{numbers.whole(evaluation.cost.params_with_statistics)} with batch norm's statistics; "
         f"{numbers.count(evaluation.cost.macs)} MACs, one multiply-add of a convolution each. "
@@ -312,7 +320,9 @@ def _panel(run: Run, subject: Finding | None, problems: list[str]) -> Html | Non
     source = "data:image/png;base64," + base64.b64encode(run.panel).decode()
     words = "Image, truth, prediction and relative error of held-out frames"
     picture = Html(f'<img src="{source}" alt="{words}">')
-    caption = f"{words}. Depth in metres on one scale, error |p-g|/g on another; unknown is dark grey."
+    caption = (
+        f"{words}. Depth in metres on one scale, error |p-g|/g on another; unknown is dark grey."
+    )
     return tag("figure", tag("div", picture, class_="panel"), tag("figcaption", caption))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from nano.records import Confirmation
 from nano.report import numbers
 from nano.report.findings import (
     chosen,
     confirmed,
+    observed_reference,
     reference,
     spend_before,
     stage_counts,
@@ -30,9 +32,10 @@ from nano.report.style import (
     SKY,
     as_svg,
     canvas,
-    count_axis,
-    horizontal,
+    few_log_ticks,
     house_style,
+    level,
+    tick_texts,
 )
 
 LINES = (BLUE, ORANGE, GREEN, PINK, SKY)  # up to five designs in one figure
@@ -68,19 +71,29 @@ def progress(run: Run) -> Html | None:
             steps.append((max(spent), steps[-1][1]))
             xs, ys = zip(*steps, strict=True)
             axes.plot(xs, ys, drawstyle="steps-post", color=BLUE, label="best feasible so far")
-        answer, against = chosen(run), reference(run)
-        if answer is not None and answer.confirmed and answer.netscore is not None:
-            end = (max(spent), answer.netscore)
-            axes.scatter(
-                *end, s=70, marker="o", color=RED, edgecolor=PAPER, zorder=5, label="chosen, confirmed"
-            )
+        start = observed_reference(run)
+        if start is not None and start.netscore is not None:
+            level(axes, start.netscore, "reference preset, observed", INK)
+        for finding, colour, shape, label in (
+            (chosen(run), RED, "o", "chosen, confirmed"),
+            (reference(run), INK, "D", "reference preset, confirmed"),
+        ):
+            if finding is not None and finding.confirmed and finding.netscore is not None:
+                axes.scatter(
+                    max(spent),
+                    finding.netscore,
+                    s=60,
+                    marker=shape,
+                    color=colour,
+                    edgecolor=PAPER,
+                    zorder=5,
+                    label=label,
+                    clip_on=False,
+                )
         axes.margins(y=0.14)
-        if against is not None and against.netscore is not None:
-            kind = "confirmed" if against.confirmed else "observed"
-            horizontal(axes, against.netscore, f"reference preset, {kind}", INK)
         axes.set_xlabel("training images spent in the search")
         axes.set_ylabel("NetScore (dB)")
-        count_axis(axes.xaxis, numbers.count)
+        tick_texts(axes.xaxis, numbers.tick)
         axes.set_xlim(left=0)
         figure.legend(loc="outside lower center", ncols=2, columnspacing=2)
         return as_svg(figure, "progress", "Best feasible NetScore against training images spent")
@@ -126,7 +139,7 @@ def funnel(run: Run) -> Html | None:
         axes.set_xlabel("designs that reached the stage")
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(loc="outside lower center", ncols=3, columnspacing=1.6)
         return as_svg(figure, "funnel", "How many designs reached each stage and ended there")
 
@@ -192,7 +205,13 @@ def _optimism_row(axes: Axes, row: int, confirmation: Confirmation, seen: float 
         )
     tested = [r.accuracy.delta1 for r in confirmation.readings if r.accuracy is not None]
     axes.scatter(
-        tested, [row] * len(tested), s=130, marker="|", color=BLUE, zorder=4, label="each fresh seed"
+        tested,
+        [row] * len(tested),
+        s=130,
+        marker="|",
+        color=BLUE,
+        zorder=4,
+        label="each fresh seed",
     )
     axes.scatter(
         mean, row, s=52, color=BLUE, edgecolor=PAPER, zorder=5, label="held-out data, fresh seeds"
@@ -209,7 +228,7 @@ def learning_curves(curves: Sequence[tuple[str, Sequence[CurveRow]]]) -> Html | 
     if not stages:
         return None
     with house_style():
-        figure = canvas(max(5.6, 2.1 * len(stages)), 3.4)
+        figure = canvas(9.2, 3.4)
         panels = figure.subplots(1, len(stages), sharey=True, squeeze=False)[0]
         for axes, stage in zip(panels, stages, strict=True):
             for colour, (name, rows) in zip(LINES, curves, strict=False):
@@ -221,10 +240,12 @@ def learning_curves(curves: Sequence[tuple[str, Sequence[CurveRow]]]) -> Html | 
             axes.set_yscale("log")
             axes.set_xlim(left=0)
             axes.locator_params(axis="x", nbins=4)
-            count_axis(axes.xaxis, numbers.count)
-            count_axis(axes.yaxis, lambda value: f"{value:g}")
+            tick_texts(axes.xaxis, numbers.tick)
+            axes.set_xlabel("training images of the stage")
+        losses = [row.loss for _, rows in curves for row in rows if row.loss > 0]
+        few_log_ticks(panels[0].yaxis, min(losses), max(losses))
+        tick_texts(panels[0].yaxis, lambda value: f"{value:g}")
         panels[0].set_ylabel("training loss, log scale")
-        figure.supxlabel("training images within the stage", fontsize=10.5)
         handles = {
             label: handle
             for axes in panels

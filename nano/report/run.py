@@ -6,6 +6,7 @@ import csv
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -140,10 +141,13 @@ def _records(
     problems: list[str],
 ) -> list[Record]:
     read = (
-        _kept(lambda path=path: from_plain(read_json(path, RunError), str(path)), problems)
-        for path in sorted(folder.glob(pattern))
+        _kept(partial(_record, path, from_plain), problems) for path in sorted(folder.glob(pattern))
     )
     return [record for record in read if record is not None]
+
+
+def _record(path: Path, from_plain: Callable[[Any, str], Record]) -> Record:
+    return from_plain(read_json(path, RunError), str(path))
 
 
 def _name_missing(folder: Path, evaluations: list[Evaluation], problems: list[str]) -> None:

@@ -15,7 +15,7 @@ STYLE = """
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--page); color: var(--ink);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; }
 main { max-width: 1180px; margin: 0 auto; padding: 28px 20px 60px; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 0 0 10px; }
@@ -65,7 +65,8 @@ th { font-weight: 600; vertical-align: bottom; white-space: normal; color: var(-
 .pruned { color: var(--muted); }
 td.wide { white-space: normal; min-width: 15em; }
 td.widths { white-space: normal; min-width: 18em; max-width: 34em; }
-.word { color: var(--muted); display: inline-block; min-width: 4.4em; }
+td.widths div { padding-left: 4.8em; text-indent: -4.8em; }
+.word { color: var(--muted); display: inline-block; width: 4.8em; text-indent: 0; }
 tr.chosen td, tr.feasible td { background: var(--tint); }
 tr.chosen td:first-child { font-weight: 700; }
 th button { all: unset; cursor: pointer; }
@@ -76,6 +77,8 @@ th[aria-sort=descending] button::after { content: " \\2193"; }
 .all thead th { position: sticky; top: 0; background: var(--paper); z-index: 1; }
 .all .scroll { overflow: visible; margin: 0; }
 .all { overflow-x: auto; }
+.all table { font-size: .78rem; }
+.all th, .all td { padding: 3px 6px; }
 pre { background: var(--page); border-radius: 8px; padding: 10px 12px; margin: 0 0 10px;
   overflow-x: auto; font-size: .86rem; }
 code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
@@ -84,7 +87,8 @@ code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace
   dd { margin-bottom: 8px; } .headline { font-size: 1rem; }
   .tiles { grid-template-columns: 1fr 1fr; } .tile b { font-size: 1.1rem; }
   .wide { overflow-x: auto; } .wide svg.figure { min-width: 720px; } }
-@media print { body { font-size: 10pt; } main { max-width: none; padding: 0; } nav { display: none; }
+@media print { body { font-size: 10pt; } main { max-width: none; padding: 0; }
+  nav { display: none; }
   section, .answer { border-color: #cccccc; } figure, tr, .tile { break-inside: avoid; }
   h2, h3 { break-after: avoid; } .all { max-height: none; overflow: visible; }
   .all table { font-size: 6.3pt; } .all th, .all td { padding: 2px 3px; white-space: normal; }

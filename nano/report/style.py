@@ -10,11 +10,13 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from nano.report.markup import Html, tag
 
@@ -43,7 +45,7 @@ VARIABLES = {
     PINK: "pink",
 }
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {  # matplotlib types its keys as literals of its own version
     "axes.axisbelow": True,
     "axes.edgecolor": MUTED,
     "axes.facecolor": "none",
@@ -91,7 +93,7 @@ def canvas(width: float = 5.6, height: float = 3.6) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def count_axis(axis: mpl.axis.Axis, text: Callable[[float], str]) -> None:
+def tick_texts(axis: mpl.axis.Axis, text: Callable[[float], str]) -> None:
     """Label an axis' major ticks with ``text`` and leave minor ones bare."""
     axis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: text(value)))
     axis.set_minor_formatter(mpl.ticker.NullFormatter())
@@ -104,18 +106,10 @@ def few_log_ticks(axis: mpl.axis.Axis, low: float, high: float) -> None:
     axis.set_minor_locator(mpl.ticker.NullLocator())
 
 
-def horizontal(axes: Axes, value: float, text: str, colour: str) -> None:
-    """A dashed line across, told at its left end above it."""
-    axes.axhline(value, color=colour, linewidth=1.1, linestyle=(0, (5, 3)), zorder=1)
-    axes.annotate(
-        text,
-        (0, value),
-        xycoords=("axes fraction", "data"),
-        xytext=(4, 3),
-        textcoords="offset points",
-        fontsize=9,
-        color=colour,
-        zorder=6,
+def level(axes: Axes, value: float, label: str, colour: str) -> Line2D:
+    """A dashed line across; the legend tells what it is, where no mark can lie under it."""
+    return axes.axhline(
+        value, color=colour, linewidth=1.2, linestyle=(0, (5, 3)), zorder=1, label=label
     )
 
 
@@ -129,7 +123,8 @@ def as_svg(figure: Figure, name: str, label: str, tips: Mapping[str, str] | None
         tips: Texts shown under the pointer, by the artist's gid.
     """
     text = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
+    FigureCanvasSVG(figure)  # takes the figure over; savefig then needs no window
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -12,10 +12,20 @@ from nano.files import write_text
 from nano.records import Accuracy, Confirmation, Evaluation
 from nano.report import numbers
 from nano.report.anatomy import PartRow, told_widths
-from nano.report.findings import Finding, latency_ms, misses, quantity, state, value_at
+from nano.report.findings import (
+    Finding,
+    is_fraction,
+    latency_ms,
+    misses,
+    observed,
+    quantity,
+    state,
+    value_at,
+)
 from nano.report.markup import Html, join, tag
 from nano.report.published import PUBLISHED
 from nano.report.run import Run, read_run
+from nano.score import Requirement
 
 CSV_COLUMNS = (
     "number",
@@ -105,6 +115,7 @@ def table(
     numeric: Iterable[int] = (),
     sortable: bool = False,
     classes: Sequence[str] = (),
+    without: Iterable[str] = (),
 ) -> Html:
     """A table that scrolls sideways on its own where the page is narrow.
 
@@ -114,7 +125,9 @@ def table(
         numeric: Columns that are set to the right.
         sortable: Whether headings sort.
         classes: One per row, or none.
+        without: Headings whose columns are left out, because no record has a value for them.
     """
+    kept = [i for i, text in enumerate(headings) if text not in set(without)]
     right = set(numeric)
 
     def heading(i: int, text: str) -> Html:
@@ -130,41 +143,59 @@ def table(
     body = [
         tag(
             "tr",
-            *(cell(i, value) for i, value in enumerate(row)),
+            *(cell(i, row[i]) for i in kept),
             class_=classes[number] or None if number < len(classes) else None,
         )
         for number, row in enumerate(rows)
     ]
-    head = tag("thead", tag("tr", *(heading(i, text) for i, text in enumerate(headings))))
+    head = tag("thead", tag("tr", *(heading(i, headings[i]) for i in kept)))
     inner = tag("table", head, tag("tbody", *body), class_="sortable" if sortable else None)
     return tag("div", inner, class_="scroll")
 
 
 def requirement_table(finding: Finding, run: Run) -> Html | None:
     """Each requirement with what the design reaches; None without requirements."""
-    rows = []
+    rows: list[list[str | Cell]] = []
     for requirement in run.requirements.items:
         margin = finding.margins.get(requirement.name)
         sense = "≥" if requirement.at_least else "≤"
         reached = None if margin is None else value_at(requirement, margin)
         met = margin is not None and margin <= 0
         rows.append(
-            (
+            [
                 requirement.name,
-                f"{sense} {quantity(requirement.name, requirement.bound)}",
-                quantity(requirement.name, requirement.safety) if requirement.safety else "none",
-                quantity(requirement.name, reached),
                 Cell(content="✓ met" if met else "✗ not met", kind="good" if met else "bad"),
-            )
+                f"{sense} {quantity(requirement.name, requirement.bound)}",
+                quantity(requirement.name, reached),
+                _to_spare(requirement, margin),
+                quantity(requirement.name, requirement.safety) if requirement.safety else "none",
+                Cell(content=_doubt(finding, requirement, margin), kind="wide"),
+            ]
         )
-    headings = ("requirement", "bound", "safety in the search", "reached", "")
-    return table(headings, rows, numeric=(1, 2, 3)) if rows else None
+    headings = ("requirement", "", "bound", "reached", "to spare", "safety in the search", "")
+    return table(headings, rows, numeric=(2, 3, 4, 5)) if rows else None
+
+
+def _to_spare(requirement: Requirement, margin: float | None) -> str:
+    if margin is None:
+        return numbers.UNKNOWN
+    if is_fraction(requirement.name):
+        return numbers.signed_ratio(-margin)
+    return numbers.signed_percent(-margin)
+
+
+def _doubt(finding: Finding, requirement: Requirement, margin: float | None) -> str:
+    """Says so when a requirement is met, or missed, by less than seeds differ."""
+    if requirement.name != "delta1" or margin is None or finding.delta1_sd is None:
+        return ""
+    return "by less than one deviation of the seeds" if abs(margin) < finding.delta1_sd else ""
 
 
 def confirmation_table(run: Run, answer: Finding | None) -> Html:
     """Observed in the search against confirmed, one row per finalist."""
     seen = {e.number: e for e in run.evaluations}
-    rows, classes = [], []
+    rows: list[list[str | Cell]] = []
+    classes: list[str] = []
     for confirmation in run.confirmations:
         rows.append(_confirmation_row(confirmation, seen.get(confirmation.number)))
         is_answer = answer is not None and answer.key == confirmation.key
@@ -208,7 +239,7 @@ def best_table(run: Run, limit: int = 10) -> Html | None:
     """The best complete designs as observed in the search; None without any."""
     complete = [e for e in run.evaluations if state(e) == "complete" and e.netscore is not None]
     complete.sort(key=lambda e: (not e.feasible, -(e.netscore or 0.0)))
-    rows = [
+    rows: list[list[str | Cell]] = [
         [
             f"#{e.number}",
             e.key,
@@ -227,21 +258,26 @@ def best_table(run: Run, limit: int = 10) -> Html | None:
         *("trial", "key", "origin", "NetScore", "delta1", "AbsRel", "params", "MACs"),
         *("latency", "feasible"),
     )
-    return table(headings, rows, numeric=range(3, 9)) if rows else None
+    return table(headings, rows, numeric=range(3, 9), without=_unmeasured(run)) if rows else None
+
+
+def _unmeasured(run: Run) -> tuple[str, ...]:
+    return () if any(e.measurements for e in run.evaluations) else ("latency",)
 
 
 def trials_table(run: Run) -> Html:
     """Every trial; headings sort."""
     requirements = run.requirements.items
     names = [requirement.name for requirement in requirements]
-    rows, classes = [], []
+    rows: list[list[str | Cell]] = []
+    classes: list[str] = []
     for e in run.evaluations:
         delta1 = _delta1(e.accuracy)
         abs_rel = e.accuracy.abs_rel if e.accuracy else None
         kind = state(e)
-        ended = e.reason or (last_reason(e) if kind == "failed" else "")
+        ended = e.reason or _last_reason(e)
         if kind == "complete" and not e.feasible:
-            ended = "; ".join(misses_of(e, run))
+            ended = "; ".join(misses(observed(e), requirements))
         rows.append(
             [
                 Cell(content=f"#{e.number}", order=e.number),
@@ -265,28 +301,21 @@ def trials_table(run: Run) -> Html:
         classes.append("feasible" if e.feasible else "")
     headings = (
         *("trial", "state", "stage", "feasible", "NetScore", "delta1", "AbsRel", "params"),
-        *("MACs", "latency", "images", "time", *(f"margin {name}" for name in names)),
+        *("MACs", "latency", "train images", "time", *(f"margin {name}" for name in names)),
         *("origin", "key", "why it ended, or what it misses"),
     )
     numeric = range(4, 12 + len(names))
-    return table(headings, rows, numeric=numeric, sortable=True, classes=classes)
+    without = _unmeasured(run)
+    return table(headings, rows, numeric=numeric, sortable=True, classes=classes, without=without)
 
 
-def misses_of(evaluation: Evaluation, run: Run) -> list[str]:
-    """What a complete design misses, in words."""
-    from nano.report.findings import observed
-
-    return misses(observed(evaluation), run.requirements.items)
-
-
-def last_reason(evaluation: Evaluation) -> str:
-    """Why the last training ended early, if it says."""
+def _last_reason(evaluation: Evaluation) -> str:
     return (evaluation.readings[-1].reason or "") if evaluation.readings else ""
 
 
 def layer_table(rows: Sequence[PartRow]) -> Html:
     """The chosen network as the paper's Table 3: output, then the widths of every module."""
-    cells = []
+    cells: list[list[str | Cell]] = []
     for row in rows:
         widths = [
             (word, told_widths(row.modules, name))
@@ -309,7 +338,15 @@ def layer_table(rows: Sequence[PartRow]) -> Html:
                 numbers.percent(row.macs_share),
             ]
         )
-    headings = ("layer", "output C@HxW", "channels of each module", "params", "share", "MACs", "share")
+    headings = (
+        "layer",
+        "output C@HxW",
+        "channels of each module",
+        "params",
+        "share",
+        "MACs",
+        "share",
+    )
     return table(headings, cells, numeric=range(3, 7))
 
 
@@ -333,7 +370,7 @@ def published_table() -> Html:
         for row in PUBLISHED
     ]
     headings = (
-        *("network", "", "input", "params", "MACs", "delta1", "delta2", "delta3", "AbsRel"),
+        *("network", "source", "input", "params", "MACs", "delta1", "delta2", "delta3", "AbsRel"),
         *("SqRel (m)", "RMSE (m)", "RMSE log"),
     )
     return table(headings, rows, numeric=range(3, 12))
@@ -345,7 +382,9 @@ def _delta1(accuracy: Accuracy | None) -> float | None:
 
 def _yes(feasible: bool) -> Cell:
     return Cell(
-        content="✓ yes" if feasible else "no", order=int(feasible), kind="good" if feasible else None
+        content="✓ yes" if feasible else "no",
+        order=int(feasible),
+        kind="good" if feasible else None,
     )
 
 

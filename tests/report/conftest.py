@@ -114,7 +114,11 @@ def _evaluation(
         return replace(evaluation, reason="dead: output deviates by 0.0003 at start")
     truth = _delta1(design, scenario)
     readings: list[Reading] = []
-    for stage, images, loss in (("rung 1", 1600, 0.09), ("rung 2", 4800, 0.04), ("final", 16000, 0)):
+    for stage, images, loss in (
+        ("rung 1", 1600, 0.09),
+        ("rung 2", 4800, 0.04),
+        ("final", 16000, 0),
+    ):
         if number % 13 == 9 and stage == "rung 2":
             reason = "diverged: loss nan at step 87"
             readings.append(
@@ -123,7 +127,9 @@ def _evaluation(
             return replace(evaluation, stage=stage, readings=tuple(readings), reason=reason)
         accuracy = _accuracy(truth - loss + random.gauss(0.002, 0.004), scenario, "validation")
         readings.append(
-            Reading(stage=stage, images=images, seconds=images / 160, seed=number, accuracy=accuracy)
+            Reading(
+                stage=stage, images=images, seconds=images / 160, seed=number, accuracy=accuracy
+            )
         )
         values = {**cost.values(), "delta1": accuracy.delta1, "abs_rel": accuracy.abs_rel}
         measurements: tuple[Measurement, ...] = ()
@@ -142,7 +148,7 @@ def _evaluation(
             feasible=stage == "final" and requirements.met(margins, with_safety=True),
             seconds=sum(r.seconds for r in readings),
         )
-        if number and number % 3 == 2 and stage == "rung 1" or number % 7 == 6 and stage == "rung 2":
+        if (number % 3 == 2 and stage == "rung 1") or (number % 7 == 6 and stage == "rung 2"):
             foreseen = {"delta1": accuracy.delta1 + 0.03, "sd": 0.01}
             return replace(evaluation, reason="foreseen to miss delta1", predicted=foreseen)
     return evaluation
