@@ -45,7 +45,7 @@ def run(main: Callable[[Sequence[str] | None], int]) -> None:
         # The reader of our output went away (`| head`): nobody is left to tell.
         sys.stderr.close()
         code = EXIT_BUG
-    except Exception:  # noqa: BLE001 - the one place where a bug is shown and becomes exit code 1
+    except Exception:  # the one place where a bug is shown and becomes exit code 1
         traceback.print_exc()
         code = EXIT_BUG
     sys.exit(code)

@@ -38,7 +38,7 @@ class RunError(InputError):
     """A run folder or storage that cannot be used for this study."""
 
 
-class MissingPackage(InputError):  # noqa: N818 - reads as a sentence where it is raised
+class MissingPackage(InputError):  # reads as a sentence where it is raised
     """An optional package is not installed; the message holds the command that brings it."""
 
 
@@ -46,7 +46,7 @@ class OutputError(NanoError):
     """A result could not be written; nothing that stood there before was harmed."""
 
 
-class Diverged(NanoError):  # noqa: N818 - a finding about a network, not a mistake
+class Diverged(NanoError):  # a finding about a network, not a mistake
     """A training whose loss or activations stopped being finite, or exploded."""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ from nano.errors import StudyError
 
 # The paper says "a combination of delta1 and AbsRel" without naming it; every form here is named
 # in the study file and printed with the score.
-ACCURACY_FORMS = {
+ACCURACY_FORMS: dict[str, Callable[[float, float], float]] = {
     "d1": lambda d1, rel: d1,
     "d1*(1-abs_rel)": lambda d1, rel: d1 * (1 - rel),
     "d1-abs_rel": lambda d1, rel: d1 - rel,

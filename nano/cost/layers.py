@@ -17,7 +17,7 @@ class Layer:
     """One operation.
 
     Attributes:
-        part: Where it stands: ``stem``, ``stage 2``, ``transition 1``, ``bridge``, ``up 3``, ``head``.
+        part: ``stem``, ``stage 2``, ``transition 1``, ``bridge``, ``up 3`` or ``head``.
         unit: The module within the part, ``""`` where there is only one.
         operation: ``conv``, ``norm``, ``selu``, ``pool``, ``upsample`` or ``concat``.
         channels: Channels written.

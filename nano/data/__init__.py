@@ -1,0 +1,1 @@
+"""Images and metres: rendered scenes, KITTI, and the caches that training reads."""

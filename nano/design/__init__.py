@@ -1,0 +1,1 @@
+"""What a network is: a value without weights, its presets, and the family around each."""

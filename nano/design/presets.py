@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from nano.design.design import Design, Module, Stage, Stem, Upconv, read_design
@@ -39,7 +38,7 @@ def _depthnet_nano() -> Design:
 
 
 def _depthnet_small() -> Design:
-    """A regular hand-made member of the family for 64x192 images: what a careful person tries first."""
+    """A regular hand-made member for 64x192 images: what a careful person tries first."""
     growths = [(12,) * 3, (14,) * 4, (16,) * 5, (18,) * 4]
     return Design(
         stem=Stem(width=14, kernel=7),
@@ -165,7 +164,8 @@ def load_design(text: str) -> Design:
         path = path / "design.json"
     if not path.exists():
         raise DesignError(
-            f"{text}: neither a preset ({', '.join(PRESETS)}) nor a design.json nor a folder with one"
+            f"{text}: neither a preset ({', '.join(PRESETS)})"
+            " nor a design.json nor a folder with one"
         )
     return read_design(path)
 
@@ -213,6 +213,7 @@ def _knob(
     if chosen is None:
         entry = own.get(full, own.get(base))
         assert entry is not None, full
-        chosen = entry[int(end) - 1] if isinstance(entry[0], tuple) else entry  # type: ignore[assignment]  # a tuple of ranges has one per stage
+        # A tuple of ranges has one per stage.
+        chosen = entry[int(end) - 1] if isinstance(entry[0], tuple) else entry
     low, high = float(chosen[0]), float(chosen[1])
     return Knob(name=full, low=low, high=high, integer=base in _INTEGER, log=base not in _LINEAR)
