@@ -1,0 +1,284 @@
+"""Train one design, or train a model further, and measure it on the validation split.
+
+python -m nano.train depthnet-small --data scenes --out runs/small
+python -m nano.train depthnet-tiny --data scenes --steps 60
+python -m nano.train runs/small --data kitti --root /data/kitti --recipe quick --set batch=8
+
+Writes DIR/{design.json, model.safetensors, metrics.json, curve.csv}. Ctrl-C leaves a checkpoint
+there, from which the same command goes on as if it had never been interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from nano.console import Terminated, parse_size, run, say
+from nano.data.option import SECONDS_BETWEEN_LINES, add_data_options, table_of, telling
+from nano.errors import DataError, RunError
+
+if TYPE_CHECKING:
+    from nano.data.sample import DepthSet
+    from nano.networks.model import Model
+    from nano.records import Protocol
+    from nano.train.recipe import Recipe
+    from nano.train.session import CurvePoint, Trained
+
+METRICS_FILE = "metrics.json"
+CHECKPOINT_FILE = "checkpoint"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    options = argparse.ArgumentParser(
+        prog="python -m nano.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument(
+        "design",
+        metavar="DESIGN|MODEL",
+        help="a preset's name or a design.json; or a folder with model.safetensors, to go on from",
+    )
+    add_data_options(options)
+    options.add_argument(
+        "--size", type=parse_size, metavar="HxW", help="input size (default: the data's, MODEL's)"
+    )
+    options.add_argument("--recipe", default="quick", help="quick (default), densedepth, ...")
+    options.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a field of the recipe, e.g. learning_rate=1e-3; may be repeated",
+    )
+    options.add_argument("--steps", type=int, help="steps of the whole schedule")
+    options.add_argument("--seed", type=int, default=0, help="of the weights' start (default 0)")
+    options.add_argument("--device", default="cpu", help="cpu or cuda")
+    options.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: runs/train-KEY-seedN, KEY the design's"
+    )
+    options.add_argument("--json", action="store_true", help="print metrics.json")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    options = parser().parse_args(arguments)
+
+    from nano.design.presets import load_design
+    from nano.files import to_plain
+    from nano.networks.model import load_model
+
+    recipe = chosen_recipe(options)
+    model = load_model(Path(options.design)) if is_model(options.design) else None
+    design = model.design if model else load_design(options.design)
+    data, validation, protocol = chosen_data(options, model)
+    design.check_size(data.size)
+    if model and model.target != recipe.target:
+        raise DataError(
+            f"{options.design}: was trained on target {model.target!r}, the recipe's is"
+            f" {recipe.target!r}: what its output means cannot change"
+        )
+    out: Path = options.out or Path("runs") / f"train-{design.key}-seed{options.seed}"
+    training: dict[str, Any] = {
+        "from": options.design if model else "fresh",
+        "key": design.key,
+        "recipe": to_plain(recipe),
+        "data": data.caption,
+        "validation": f"{validation.caption}, {protocol.describe()}",
+        "seed": options.seed,
+    }
+    metrics = finished(out, training)
+    if metrics is None:
+        with stop_on_signal() as stop:
+            from nano.train.loop import train
+
+            trained = train(
+                design,
+                recipe,
+                data,
+                seed=options.seed,
+                device=options.device,
+                checkpoint=out / CHECKPOINT_FILE,
+                stop=stop,
+                progress=telling_loss(recipe),
+                start=model.network if model else None,
+            )
+        metrics = keep(out, training, trained, recipe, data, validation, protocol, options.device)
+    print(json.dumps(metrics, indent=1) if options.json else as_text(out, metrics))
+    return 0
+
+
+def chosen_recipe(options: argparse.Namespace) -> Recipe:
+    """The named recipe with --set and --steps; a StudyError says what does not fit."""
+    from nano.errors import StudyError
+    from nano.train.recipe import recipe_from_plain
+
+    table: dict[str, Any] = {"name": options.recipe}
+    for setting in options.set:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise StudyError(f"--set {setting}: write KEY=VALUE, e.g. batch=8")
+        try:
+            table[key] = json.loads(value)
+        except ValueError:
+            table[key] = value  # a word, such as schedule=constant
+    if options.steps is not None:
+        table["steps"] = options.steps
+    return recipe_from_plain(table, "--recipe and --set")
+
+
+def is_model(text: str) -> bool:
+    """Whether DESIGN|MODEL names a folder with weights."""
+    return (Path(text) / "model.safetensors").is_file()
+
+
+def chosen_data(
+    options: argparse.Namespace, model: Model | None
+) -> tuple[DepthSet, DepthSet, Protocol]:
+    """The training and the validation split, prepared, and the protocol that belongs to them."""
+    from nano.data.cache import default_cache, prepare
+    from nano.data.sets import SplitName, source
+    from nano.evaluate.protocol import protocol_named
+
+    if model and options.size not in (None, model.size):
+        raise DataError(f"{options.design}: is for images of {model.size}; leave out --size")
+    size = model.size if model else options.size
+    table, base = table_of(options, **({"size": size} if size else {}))
+
+    def prepared(split: SplitName) -> DepthSet:
+        frames = source(table, base, split)
+        place = options.cache or default_cache()
+        tell = telling(frames.name)
+        return prepare(frames, table.size, place, workers=options.workers, progress=tell)
+
+    return prepared("train"), prepared("validation"), protocol_named(table.protocol)
+
+
+def finished(out: Path, training: dict[str, Any]) -> dict[str, Any] | None:
+    """The metrics of this very training if ``out`` has them; a RunError if it has another's."""
+    from nano.files import read_json
+
+    path = out / METRICS_FILE
+    if not path.exists():
+        return None
+    metrics: dict[str, Any] = read_json(path, RunError)
+    found = metrics.get("training")
+    if not isinstance(found, dict) or found != training:
+        there = found if isinstance(found, dict) else {}
+        differing = [name for name in training if there.get(name) != training[name]]
+        raise RunError(
+            f"{out}: holds another training, which differs in {', '.join(differing)};"
+            " name another folder with --out"
+        )
+    say(f"{out}: already trained")
+    return metrics
+
+
+def keep(
+    out: Path,
+    training: dict[str, Any],
+    trained: Trained,
+    recipe: Recipe,
+    data: DepthSet,
+    validation: DepthSet,
+    protocol: Protocol,
+    device: str,
+) -> dict[str, Any]:
+    """Measure and write; metrics.json comes last and marks the training as finished."""
+    from nano.evaluate.run import evaluate
+    from nano.files import to_plain, write_json, write_text
+    from nano.machine import commit, machine, versions
+    from nano.networks.depthnet import DepthNet
+    from nano.networks.model import Model, save_model
+
+    result = evaluate(trained.network, recipe.target, validation, protocol, device=device)
+    network = trained.network
+    assert isinstance(network, DepthNet)
+    save_model(
+        out, Model(design=network.design, network=network, target=recipe.target, size=data.size)
+    )
+    rows = (f"{p.step},{p.images},{p.loss:.6g},{p.learning_rate:.6g}" for p in trained.curve)
+    write_text(out / "curve.csv", "\n".join(["step,images,loss,learning_rate", *rows]) + "\n")
+    metrics: dict[str, Any] = {
+        "training": training,
+        "accuracy": to_plain(result.accuracy),
+        "images": trained.images,
+        "seconds": round(trained.seconds, 2),
+        "precision": trained.precision,
+        "machine": machine(),
+        "versions": versions(),
+        "commit": commit(Path(__file__).parent),
+    }
+    write_json(out / METRICS_FILE, metrics)
+    (out / CHECKPOINT_FILE).unlink(missing_ok=True)
+    return metrics
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """``stop()`` for `train`: true after Ctrl-C or SIGTERM; a second one ends at once.
+
+    Left by `Stopped`, it goes on as the signal would have: exit code 130 or 143.
+    """
+    from nano.train.loop import Stopped
+
+    received: list[int] = []
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(signum)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    except Stopped as stopped:
+        say(f"{stopped}; the same command goes on from there")
+        ending = Terminated if received[0] == signal.SIGTERM else KeyboardInterrupt
+        raise ending from stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def telling_loss(recipe: Recipe) -> Callable[[CurvePoint], None]:
+    """A progress callback that says a line every few seconds, the first and the last among them."""
+    last = -SECONDS_BETWEEN_LINES
+
+    def tell(point: CurvePoint) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if point.step == recipe.steps or now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            say(
+                f"step {point.step} of {recipe.steps}  loss {point.loss:.4f}"
+                f"  rate {point.learning_rate:.2g}"
+            )
+
+    return tell
+
+
+def as_text(out: Path, metrics: dict[str, Any]) -> str:
+    """The outcome in a few lines, with what it was measured on."""
+    from nano.records import METRICS
+
+    accuracy = metrics["accuracy"]
+    numbers = "  ".join(f"{name} {accuracy[name]:.4f}" for name in METRICS if name in accuracy)
+    return (
+        f"{out}: design {metrics['training']['key']}, {metrics['images']} training images,"
+        f" {metrics['seconds']:.0f} s, {metrics['precision']}\n"
+        f"{numbers}\n{accuracy['data']}; {accuracy['protocol']}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
