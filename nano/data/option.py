@@ -32,6 +32,9 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
         "--root", action="append", default=[], type=Path, help="KITTI folder; may be repeated"
     )
     parser.add_argument(
+        "--partial", action="store_true", help="leave out, and count, frames a KITTI folder lacks"
+    )
+    parser.add_argument(
         "--cache", type=Path, help="where prepared data live (default: ~/.cache/depthnet-nano)"
     )
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare data")
@@ -62,6 +65,8 @@ def table_of(
         plain["root"] = [str(root.resolve()) for root in options.root]
     elif options.data == "kitti":
         raise StudyError("--data kitti needs --root FOLDER, where the drives are")
+    if options.partial:
+        plain["partial"] = True
     plain |= {name: list(v) if isinstance(v, tuple) else v for name, v in changes.items()}
     where = "[data]" if options.data in ("scenes", "kitti") else f"{options.data}: [data]"
     return data_table(plain, where), base

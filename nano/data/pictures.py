@@ -100,7 +100,8 @@ def preview(data: DepthSet, chosen: Sequence[int], title: str = "") -> bytes:
         seen = np.flatnonzero(data.depth[i]).astype(np.int32)
         metres = data.depth[i].ravel()[seen].astype(np.float32)
         tile = tile_size(native)
-        note = f"{len(index) / math.prod(native):.1%} known; {len(seen) / math.prod(data.size):.1%}"
+        known, kept = len(index) / math.prod(native), len(seen) / math.prod(data.size)
+        note = f"known: {known:.1%} of the truth, {kept:.1%} here"
         tiles = (
             photograph(data.images[i], tile),
             depth_tile(index, truth, native, tile, ends),

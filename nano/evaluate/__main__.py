@@ -93,6 +93,7 @@ def chosen(options: argparse.Namespace, model: Model) -> tuple[DepthSet, Protoco
     from nano.data.cache import default_cache, prepare
     from nano.data.sets import protocol_changes, source
     from nano.evaluate.protocol import protocol_named
+    from nano.evaluate.run import check_truth
 
     changes: dict[str, object] = {"size": model.size}
     if options.protocol:
@@ -102,6 +103,8 @@ def chosen(options: argparse.Namespace, model: Model) -> tuple[DepthSet, Protoco
             changes |= protocol_changes(truth)
     table, base = table_of(options, **changes)
     frames = source(table, base, options.split)
+    protocol = protocol_named(table.protocol)
+    check_truth(frames.name, frames.truth, protocol)  # before minutes of reading
     data = prepare(
         frames,
         table.size,
@@ -109,7 +112,6 @@ def chosen(options: argparse.Namespace, model: Model) -> tuple[DepthSet, Protoco
         workers=options.workers,
         progress=telling(frames.name),
     )
-    protocol = protocol_named(table.protocol)
     flip, scaling = options.flip, options.median_scaling
     return data, replace(protocol, flip=flip, median_scaling=scaling)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
@@ -32,25 +34,33 @@ def sample_bilinear(
     """
     height, width = depth.shape
     row, column = np.divmod(index, size[1])
-    up, down, weight_down = (part[row] for part in _neighbours(size[0], height))
-    left, right, weight_right = (part[column] for part in _neighbours(size[1], width))
-    flat = depth.ravel().astype(np.float64)
-    upper = flat[up * width + left] * (1 - weight_right) + flat[up * width + right] * weight_right
-    lower = (
-        flat[down * width + left] * (1 - weight_right) + flat[down * width + right] * weight_right
-    )
-    sampled: NDArray[np.float64] = upper * (1 - weight_down) + lower * weight_down
-    return sampled
+    up, lower_weight = _neighbours(size[0], height)
+    left, right_weight = _neighbours(size[1], width)
+    lower_weight, right_weight = lower_weight.take(row), right_weight.take(column)
+    down, right = (width if height > 1 else 0), (1 if width > 1 else 0)
+    corner = (up * width).take(row) + left.take(column)
+    flat = np.ascontiguousarray(depth).ravel()
+    upper = _between(flat.take(corner), flat.take(corner + right), right_weight)
+    corner += down
+    lower = _between(flat.take(corner), flat.take(corner + right), right_weight)
+    return _between(upper, lower, lower_weight)
 
 
-def _neighbours(
-    target: int, source: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
-    """Along one axis, of each target pixel: the source pixels around it, the second's weight."""
+def _neighbours(target: int, source: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Along one axis, of each target pixel: the source pixel before it, and the next one's weight.
+
+    Beyond the first and the last centre the edge is repeated.
+    """
     centre = np.maximum((np.arange(target) + 0.5) * source / target - 0.5, 0.0)
-    before = np.minimum(centre.astype(np.int32), source - 1)
-    after = np.minimum(before + 1, source - 1)
-    return before, after, centre - before
+    before = np.minimum(centre.astype(np.intp), max(source - 2, 0))
+    return before, np.minimum(centre - before, 1.0)
+
+
+def _between(
+    first: NDArray[np.floating], second: NDArray[np.floating], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    mixed: NDArray[np.float64] = first * (1 - weight) + second * weight
+    return mixed
 
 
 def bounded(
@@ -64,7 +74,7 @@ def bounded(
     if protocol.median_scaling:
         prediction = prediction * (np.median(truth) / np.median(prediction))
     low, high = protocol.min_depth_m, protocol.max_depth_m
-    return np.clip(np.nan_to_num(prediction, nan=low, posinf=high, neginf=low), low, high)
+    return np.fmin(np.fmax(prediction, low), high)  # fmax(nan, low) is low
 
 
 def depth_metrics(
@@ -77,16 +87,18 @@ def depth_metrics(
     log10: mean |log10 p - log10 g|. As in Eigen et al. (2014) and the KITTI code of monodepth.
     """
     p, g = prediction.astype(np.float64), truth.astype(np.float64)
-    difference = p - g
+    count = len(g)
+    difference = np.abs(p - g)
+    relative = difference / g
     log_difference = np.log(p) - np.log(g)
-    ratio = np.maximum(p / g, g / p)
+    ratio = np.maximum(p, g) / np.minimum(p, g)
     return {
-        "delta1": float(np.mean(ratio < DELTA)),
-        "delta2": float(np.mean(ratio < DELTA**2)),
-        "delta3": float(np.mean(ratio < DELTA**3)),
-        "abs_rel": float(np.mean(np.abs(difference) / g)),
-        "sq_rel": float(np.mean(difference**2 / g)),
-        "rmse": float(np.sqrt(np.mean(difference**2))),
-        "rmse_log": float(np.sqrt(np.mean(log_difference**2))),
-        "log10": float(np.mean(np.abs(log_difference)) / np.log(10.0)),
+        "delta1": np.count_nonzero(ratio < DELTA) / count,
+        "delta2": np.count_nonzero(ratio < DELTA**2) / count,
+        "delta3": np.count_nonzero(ratio < DELTA**3) / count,
+        "abs_rel": float(relative.sum()) / count,
+        "sq_rel": float(difference @ relative) / count,
+        "rmse": math.sqrt(float(difference @ difference) / count),
+        "rmse_log": math.sqrt(float(log_difference @ log_difference) / count),
+        "log10": float(np.abs(log_difference).sum()) / count / math.log(10.0),
     }

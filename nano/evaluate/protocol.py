@@ -83,13 +83,16 @@ def counted(
     Args:
         protocol: Its crop and its depth range; the range excludes both ends.
         size: Height and width of the truth map.
-        index: Flat pixel indices of the values.
+        index: Flat pixel indices of the values, ascending.
         truth: Metres, as long as ``index``.
     """
     rows, columns = crop_slices(protocol.crop, size)
-    keep = (truth > protocol.min_depth_m) & (truth < protocol.max_depth_m)
-    if protocol.crop != "none":
-        row, column = np.divmod(index, size[1])
-        keep &= (row >= rows.start) & (row < rows.stop)
-        keep &= (column >= columns.start) & (column < columns.stop)
+    keep = np.zeros(len(index), np.bool_)
+    inside = slice(*np.searchsorted(index, (rows.start * size[1], rows.stop * size[1])))
+    depth = truth[inside]
+    kept = (depth > protocol.min_depth_m) & (depth < protocol.max_depth_m)
+    if (columns.start, columns.stop) != (0, size[1]):
+        column = index[inside] % size[1]
+        kept &= (column >= columns.start) & (column < columns.stop)
+    keep[inside] = kept
     return keep

@@ -69,7 +69,7 @@ def evaluate(
     Raises:
         DataError: The truth is not of the protocol's kind, or no image has a pixel to compare.
     """
-    check_truth(data, protocol)
+    check_truth(data.name, data.truth_kind, protocol)
     per_image: list[ImageResult] = []
     for start in range(0, len(data), batch):
         chunk = range(start, min(start + batch, len(data)))
@@ -86,12 +86,12 @@ def evaluate(
     return Result(accuracy=mean_over_images(per_image, data, protocol), per_image=tuple(per_image))
 
 
-def check_truth(data: DepthSet, protocol: Protocol) -> None:
+def check_truth(name: str, kind: str, protocol: Protocol) -> None:
     """Refuse truth of another kind than the protocol's: abs_rel may differ by a factor of 2."""
-    if protocol.truth not in ("any", data.truth_kind):
+    if protocol.truth not in ("any", kind):
         raise DataError(
-            f"protocol {protocol.name} is defined on {protocol.truth} truth, but {data.name} "
-            f"holds {data.truth_kind} truth; choose a protocol for that kind"
+            f"protocol {protocol.name} is defined on {protocol.truth} truth, but {name} "
+            f"holds {kind} truth; choose a protocol for that kind"
         )
 
 
