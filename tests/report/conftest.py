@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -57,11 +58,17 @@ Maker = Callable[..., Path]
 @pytest.fixture
 def make_run(tmp_path: Path) -> Maker:
     """``make_run(trials=30, ...)`` writes a run folder and returns its path."""
+    return partial(_make, tmp_path / "run")
 
-    def make(**wishes: Any) -> Path:
-        return write_run(tmp_path / "run", Scenario(**wishes))
 
-    return make
+@pytest.fixture(scope="module")
+def make_module_run(tmp_path_factory: pytest.TempPathFactory) -> Maker:
+    """The same for a folder that a whole module reads."""
+    return partial(_make, tmp_path_factory.mktemp("report") / "run")
+
+
+def _make(folder: Path, **wishes: Any) -> Path:
+    return write_run(folder, Scenario(**wishes))
 
 
 def write_run(folder: Path, scenario: Scenario) -> Path:
