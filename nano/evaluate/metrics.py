@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -46,6 +47,7 @@ def sample_bilinear(
     return _between(upper, lower, lower_weight)
 
 
+@lru_cache(maxsize=16)  # a split has a handful of sizes
 def _neighbours(target: int, source: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Along one axis, of each target pixel: the source pixel before it, and the next one's weight.
 

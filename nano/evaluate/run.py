@@ -123,8 +123,8 @@ def compare(
 ) -> ImageResult:
     """The metrics of predicted ``depth`` (metres) against the truth of image ``i``."""
     size, index, truth = data.truth.of(i)
-    keep = counted(protocol, size, index, truth)
-    index, truth = index[keep], truth[keep]
+    keep = np.flatnonzero(counted(protocol, size, index, truth))
+    index, truth = index.take(keep), truth.take(keep)
     if len(truth) == 0:
         return ImageResult(name=data.names[i], pixels=0, metrics=None)
     prediction = bounded(sample_bilinear(depth, size, index), truth, protocol)
