@@ -178,6 +178,21 @@ def test_accuracy_is_measured_in_float32_even_inside_autocast() -> None:
         assert evaluate(network, "log", data, ANY) == plain
 
 
+def test_no_fast_path_that_rounds_is_on_while_measuring_and_all_settings_return() -> None:
+    cudnn = torch.backends.cudnn
+    seen = []
+
+    class Watching(Reading):
+        def forward(self, image: Tensor) -> Tensor:
+            seen.append((cudnn.enabled, cudnn.allow_tf32, torch.is_grad_enabled()))
+            return super().forward(image)
+
+    before = (cudnn.enabled, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic)
+    evaluate(Watching(), "log", made_up([(24, 40)]), ANY)
+    assert seen == [(True, False, False)]
+    assert (cudnn.enabled, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic) == before
+
+
 def test_flip_averaging_is_the_mean_of_two_depths() -> None:
     images = made_up([(24, 40)] * 2).images
     network = Reading()
