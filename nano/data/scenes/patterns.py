@@ -104,7 +104,7 @@ def _facade(patch: Patch) -> None:
     frame *= _between(up, -half_t - 0.14, half_t + 0.09, patch.sharp) * fits
     pane = _between(across, -half_s, half_s, patch.sharp_s)
     pane *= _between(up, -half_t, half_t, patch.sharp) * fits
-    patch.shade(1.0 - 0.25 * (patch.t < 0.6))
+    patch.shade(1.0 - 0.25 * patch.within_t(-9.0, 0.6))
     patch.paint(patch.accent, np.maximum(patch.within_t(patch.rise - 0.3, patch.rise + 9.0), frame))
     tone = np.where(glint > 1.7, 6.0, 0.8 + 1.5 * glint)
     patch.paint(_GLASS * tone, pane)

@@ -41,6 +41,7 @@ _SIGNS: tuple[tuple[Rgb, Rgb], ...] = (
     ((0.02, 0.22, 0.10), (0.75, 0.75, 0.75)),
     ((0.50, 0.03, 0.03), (0.75, 0.75, 0.75)),
 )
+_DETAIL_M = 45.0
 _METAL: Rgb = (0.20, 0.21, 0.21)
 
 
@@ -123,7 +124,8 @@ def tree(dice: Dice, place: Place) -> tuple[list[Solid], list[Round]]:
         is_cylinder=True,
     )
     lumps = [_lump(x, y, z, radius * 0.85, height, green)]
-    for _ in range(dice.integer(2, 3)):
+    # Far away one lump more already breaks the outline.
+    for _ in range(dice.integer(2, 3) if x < _DETAIL_M else 1):
         angle, out = dice.uniform(0.0, 2 * math.pi), dice.uniform(0.35, 0.6) * radius
         lumps.append(
             _lump(
@@ -186,7 +188,7 @@ def lamp(dice: Dice, place: Place, *, towards_road: float) -> tuple[list[Solid],
         width=1.5,
         surfaces=skin(metal),
     )
-    return [arm], [_pole(x, y, height, 0.075, metal)]
+    return [arm], [_pole(x, y, height, 0.09, metal)]
 
 
 def _pole(x: float, y: float, height: float, radius: float, surface: Surface) -> Round:

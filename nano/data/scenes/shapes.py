@@ -33,7 +33,6 @@ class Pattern(IntEnum):
     BRICKS = auto()  # course height in m, board or brick length in m
     SIGN = auto()
     SIGNAL = auto()  # which of the three lamps burns: 0 red, 1 amber, 2 green
-    ROUNDED = auto()  # half width: shaded across as though it were a cylinder
     TILES = auto()  # course height in m
 
 

@@ -57,7 +57,7 @@ _FRONTAGES = {
         pavements=(1.4, 2.4),
         open_colours=_GRASS,
         building=0.85,
-        gaps=(4.0, 11.0),
+        gaps=(3.0, 9.0),
         setbacks=(3.0, 9.0),
         hedges=0.6,
         trees=16.0,
@@ -66,19 +66,19 @@ _FRONTAGES = {
         pavements=(1.2, 2.2),
         open_colours=_PAVED + _GRASS,
         building=0.65,
-        gaps=(6.0, 22.0),
-        setbacks=(4.0, 14.0),
+        gaps=(4.0, 16.0),
+        setbacks=(3.0, 11.0),
         hedges=0.35,
         trees=28.0,
     ),
     "green": Frontage(
         pavements=(0.0, 2.0),
         open_colours=_GRASS,
-        building=0.12,
+        building=0.2,
         gaps=(15.0, 40.0),
         setbacks=(8.0, 25.0),
         hedges=0.35,
-        trees=9.0,
+        trees=8.0,
     ),
 }
 
@@ -318,7 +318,7 @@ def _furnish(dice: Dice, road: Road, side: float, verge: Side, things: _Things) 
     kerb = side * (verge.edge + 0.45)
     if dice.chance(0.6):
         along, spacing = dice.uniform(6.0, 25.0), dice.uniform(22.0, 35.0)
-        while along < 80.0:
+        while along < 60.0:
             if not _in_crossing(road, along, along):
                 things.add(lamp(dice, road.place(along, kerb), towards_road=-side))
             along += spacing

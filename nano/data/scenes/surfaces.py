@@ -16,6 +16,7 @@ from nano.data.scenes.world import World
 
 _SKIN_OF_FACE = (0, 0, 1, 2, 3, 3, 4)
 _TEXELS_PER_M = 22.0
+_SHADED_WHOLE_M = 3.8  # a lower solid lies in a building's shadow as a whole or not at all
 
 
 def solid_colours(
@@ -141,21 +142,28 @@ def _face_light(world: World, planes: Planes, used: NDArray[np.intp]) -> Floats:
             for s in (world.solids[k] for k in solid.tolist())
         ]
     )
-    low = np.array([world.solids[k].top < 3.8 for k in solid.tolist()])
-    lit = np.where(low, sunlit(world, planes, points), 1.0)
-    return _light(world, planes.normals[solid, face], lit).astype(np.float32)
+    low = np.array([world.solids[k].top < _SHADED_WHOLE_M for k in solid.tolist()])
+    lit = np.where(low, sunlit(world, planes, points), np.float32(1.0))
+    return _light(world, planes.normals[solid, face].T.astype(np.float32), lit)
 
 
-def _light(world: World, normals: Doubles | Floats, lit: Doubles | Floats) -> Floats:
-    """Sun, sky from above and the ground's answer from below, (3, n), for normals (n, 3)."""
+def _light(world: World, normals: Floats, lit: Floats) -> Floats:
+    """Sun, sky from above and the ground's answer from below, (3, n), for normals (3, n)."""
     light = world.light
     x, y, z = light.to_sun
-    direct = np.maximum(normals[:, 0] * x + normals[:, 1] * y + normals[:, 2] * z, 0.0) * lit
-    sky = 0.68 + 0.32 * normals[:, 2]
-    bounce = (1.0 - normals[:, 2]) * (0.07 * z)
-    return np.stack(
-        [a * sky + s * (direct + bounce) for a, s in zip(light.ambient, light.sun, strict=True)]
-    )
+    direct = normals[0] * x
+    direct += normals[1] * y
+    direct += normals[2] * z
+    np.maximum(direct, 0.0, out=direct)
+    direct *= lit
+    direct += (1.0 - normals[2]) * (0.07 * z)
+    sky = normals[2] * 0.32
+    sky += 0.68
+    out = np.empty((3, len(sky)), dtype=np.float32)
+    for channel in range(3):
+        np.multiply(sky, light.ambient[channel], out=out[channel])
+        out[channel] += direct * light.sun[channel]
+    return out
 
 
 def round_colours(world: World, view: View, visible: Visible, pixels: NDArray[np.intp]) -> Floats:
@@ -184,8 +192,8 @@ def round_colours(world: World, view: View, visible: Visible, pixels: NDArray[np
         dtype=np.float32,
     ).T.take(which, axis=1)
     x, y, z = (place[axis] + table[axis] for axis in range(3))
-    normal = np.stack((x * table[3], y * table[3], z * table[4]), axis=1)
-    normal /= np.sqrt(np.square(normal).sum(axis=1))[:, None]
+    normals = np.stack((x * table[3], y * table[3], z * table[4]))
+    normals /= np.sqrt(normals[0] ** 2 + normals[1] ** 2 + normals[2] ** 2)
     is_leafy = np.array([r.surface.pattern is Pattern.LEAVES for r in things])
     points = np.array([(r.x, r.y, r.z) for r in things])
     lit = sunlit(world, visible.planes, points).take(which)
@@ -196,9 +204,8 @@ def round_colours(world: World, view: View, visible: Visible, pixels: NDArray[np
     gain = 1.0 + leaf * np.where(leafy, 0.42, table[8])
     # Inside a crown it is darker towards the bottom.
     gain *= np.where(leafy, 0.85 + 0.3 * z * np.sqrt(table[4]), 1.0)
-    light = _light(world, normal, lit)
+    light = _light(world, normals, lit)
     light *= np.maximum(gain, 0.2)
     light *= table[5:8]
-    height = place[2] + float(view.eye[2])
-    light *= _near_ground(height)
-    return light.astype(np.float32)
+    light *= _near_ground(place[2] + float(view.eye[2]))
+    return light

@@ -23,6 +23,8 @@ from nano.data.scenes.world import Camera, intrinsics
 
 Doubles = NDArray[np.float64]
 
+_FAR = 1e30  # an image coordinate beyond any other
+
 
 @dataclass(frozen=True, kw_only=True)
 class View:
@@ -97,19 +99,18 @@ def half_planes(conditions: Doubles, active: NDArray[np.bool_], view: View) -> S
         active: Which of them count, at least one for each outline, (N, C).
         view: The image.
     """
-    chosen = conditions[active]
-    slope = chosen[:, 0]
-    slope = np.where(np.abs(slope) < 1e-12, 1e-12, slope)
-    # On a row the condition bounds u from one side.
-    per_row = (-chosen[:, 1] / slope).astype(np.float32)
-    constant = (-chosen[:, 2] / slope).astype(np.float32)
-    bound = per_row[:, None] * view.v + constant[:, None]
-    is_lower = (slope > 0)[:, None]
-    counts = active.sum(axis=1)
-    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
-    low = np.maximum.reduceat(np.where(is_lower, bound, np.float32(-1e9)), starts, axis=0)
-    high = np.minimum.reduceat(np.where(is_lower, np.float32(1e9), bound), starts, axis=0)
-    return intervals(low, high, view)
+    a, b, c = conditions.transpose(2, 1, 0)
+    a = np.where(np.abs(a) < 1e-12, 1e-12, a)
+    # On a row a condition bounds u from one side. One that does not bound from this side is moved
+    # out of the way: adding is cheaper than choosing.
+    counts = active.T
+    off_low = np.where(counts & (a > 0), 0.0, -_FAR).astype(np.float32)
+    off_high = np.where(counts & (a < 0), 0.0, _FAR).astype(np.float32)
+    bound = (-b / a).astype(np.float32)[..., None] * view.v
+    bound += (-c / a).astype(np.float32)[..., None]
+    low = (bound + off_low[..., None]).max(axis=0)
+    bound += off_high[..., None]
+    return intervals(low, bound.min(axis=0), view)
 
 
 def intervals(low: Floats | Doubles, high: Floats | Doubles, view: View) -> Spans:
