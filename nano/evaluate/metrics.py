@@ -95,9 +95,9 @@ def depth_metrics(
     log_difference = np.log(p) - np.log(g)
     ratio = np.maximum(p, g) / np.minimum(p, g)
     return {
-        "delta1": np.count_nonzero(ratio < DELTA) / count,
-        "delta2": np.count_nonzero(ratio < DELTA**2) / count,
-        "delta3": np.count_nonzero(ratio < DELTA**3) / count,
+        "delta1": int(np.count_nonzero(ratio < DELTA)) / count,
+        "delta2": int(np.count_nonzero(ratio < DELTA**2)) / count,
+        "delta3": int(np.count_nonzero(ratio < DELTA**3)) / count,
         "abs_rel": float(relative.sum()) / count,
         "sq_rel": float(difference @ relative) / count,
         "rmse": math.sqrt(float(difference @ difference) / count),

@@ -44,6 +44,7 @@ def test_metrics_equal_the_restatement(seed: int, count: int, spread: float) -> 
     prediction = np.clip(truth * np.exp(spread * random.standard_normal(count)), 1e-3, 80)
     found = depth_metrics(prediction, truth)
     assert tuple(found) == METRICS
+    assert {type(value) for value in found.values()} == {float}
     for name, value in restated(prediction, truth).items():
         assert found[name] == pytest.approx(value, rel=1e-9, abs=1e-12), name
 
