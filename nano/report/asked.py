@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from nano.records import Accuracy
@@ -20,14 +22,15 @@ def conditions(run: Run) -> Html:
     spent = summary.get("spend_images")
     pairs = [
         ("study", run.name),
-        ("data", _captions(about.get("data") or study.get("data"))),
+        ("data", _captions(run)),
+        ("data set", told(study.get("data"))),
         ("protocol", told(about.get("protocol"))),
         ("requirements", run.requirements.describe() + _safety_note(run)),
         ("utility", _utility(run)),
-        ("generator", _generator(study)),
+        ("generator", told(about.get("generator")) or _generator(study)),
         ("prototype", _prototype(study)),
         ("stages", told(study.get("stages"))),
-        ("spend", f"{numbers.count(spent)} training images" if _is_number(spent) else ""),
+        ("spend", f"{numbers.count(spent)} training images in all" if _is_number(spent) else ""),
         ("time", _time(summary)),
         ("seed", told(about.get("seed", study.get("seed")))),
         ("machine", told(about.get("machine"))),
@@ -47,10 +50,18 @@ def _safety_note(run: Run) -> str:
     return " (what follows the sign is the safety asked in the search)" if asks_more else ""
 
 
-def _captions(data: Any) -> str:
-    if not isinstance(data, Mapping):
-        return told(data)
-    return "; ".join(f"{split}: {told(caption)}" for split, caption in data.items())
+def _captions(run: Run) -> str:
+    """Captions of the splits: as recorded for the run, else those that accuracies carry."""
+    data = run.about.get("data")
+    if isinstance(data, Mapping):
+        return "; ".join(f"{split}: {told(caption)}" for split, caption in data.items())
+    seen, tested = an_observed_accuracy(run), a_confirmed_accuracy(run)
+    parts = [
+        f"{use}: {accuracy.data}"
+        for use, accuracy in (("searched on", seen), ("confirmed on", tested))
+        if accuracy and accuracy.data
+    ]
+    return told(data) or "; ".join(parts)
 
 
 def _utility(run: Run) -> str:
@@ -143,10 +154,22 @@ def limits(run: Run) -> Html:
     return tag("ul", *(tag("li", sentence) for sentence in sentences))
 
 
+def _command(command: Any) -> str:
+    """A recorded command as one would type it; ``python -m`` for a package's ``__main__.py``."""
+    if not isinstance(command, Mapping) or not isinstance(command.get("argv"), list):
+        return told(command)
+    words = [str(word) for word in command["argv"]]
+    when = f"  # {told(command['when'])}" if "when" in command else ""
+    if words and words[0].endswith("__main__.py"):
+        room = PurePath(words[0]).parent.name
+        return f"python -m nano.{room} {shlex.join(words[1:])}".rstrip() + when
+    return shlex.join(words) + when
+
+
 def again(run: Run) -> Html:
     """Commands that were run, the seed, and where the pieces are."""
     commands = run.about.get("commands")
-    recorded = [told(command) for command in commands] if isinstance(commands, list) else []
+    recorded = [_command(command) for command in commands] if isinstance(commands, list) else []
     lines = recorded or ["python -m nano.explore study.toml"]
     seed = told(run.about.get("seed", run.study.get("seed")))
     commit = told(run.about.get("commit"))

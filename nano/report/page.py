@@ -366,7 +366,8 @@ def summary(run: Run) -> dict[str, object]:
         "feasible": sum(evaluation.feasible for evaluation in run.evaluations),
         "confirmed": len(run.confirmations),
         "confirmed_feasible": sum(confirmed(c).feasible for c in run.confirmations),
-        "spend_images": sum(evaluation.spend_images for evaluation in run.evaluations),
+        "search_images": sum(evaluation.spend_images for evaluation in run.evaluations),
+        "confirmation_images": sum(r.images for c in run.confirmations for r in c.readings),
         "problems": list(run.problems),
     }
 

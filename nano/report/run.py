@@ -107,6 +107,7 @@ def read_run(folder: Path) -> Run:
         folder, "confirm/*/confirmation.json", confirmation_from_plain, problems
     )
     _name_missing(folder, evaluations, problems)
+    evaluations = [e for e in evaluations if not _unfinished(e, problems)]
     ordered = sorted(
         confirmations, key=lambda c: (c.netscore is None, -(c.netscore or 0.0), c.number)
     )
@@ -155,6 +156,16 @@ def _name_missing(folder: Path, evaluations: list[Evaluation], problems: list[st
     for trial in sorted(folder.glob("trials/*")):
         if trial.name not in known and not (trial / "evaluation.json").exists():
             problems.append(f"{trial}: no evaluation.json (still running, or interrupted)")
+
+
+def _unfinished(evaluation: Evaluation, problems: list[str]) -> bool:
+    """Whether a trial has neither reached the final stage nor a reason why it did not."""
+    if evaluation.stage == "final" or evaluation.reason is not None:
+        return False
+    problems.append(
+        f"trial {evaluation.number}: left out, still running or interrupted at {evaluation.stage}"
+    )
+    return True
 
 
 def _table(path: Path) -> Mapping[str, Any]:

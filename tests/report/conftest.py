@@ -94,7 +94,7 @@ def write_run(folder: Path, scenario: Scenario) -> Path:
     for confirmation in confirmations:
         write_json(folder / "confirm" / confirmation.key / "confirmation.json", confirmation)
     _write_best(folder / "best", evaluations, confirmations)
-    _write_about(folder, scenario, requirements, evaluations)
+    _write_about(folder, scenario, requirements, evaluations, confirmations)
     return folder
 
 
@@ -298,6 +298,7 @@ def _write_about(
     scenario: Scenario,
     requirements: Requirements,
     evaluations: list[Evaluation],
+    confirmations: list[Confirmation],
 ) -> None:
     command = "python -m nano.explore studies/quick.toml"
     captions = {
@@ -317,7 +318,8 @@ def _write_about(
         "requirements": [requirement.describe() for requirement in requirements.items],
         "summary": {
             "exit_code": 0,
-            "spend_images": sum(e.spend_images for e in evaluations),
+            "spend_images": sum(e.spend_images for e in evaluations)
+            + sum(r.images for c in confirmations for r in c.readings),
             "seconds": 1234.5,
             "busy_seconds": 2222.0,
         },

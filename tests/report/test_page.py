@@ -202,6 +202,29 @@ def test_a_run_without_run_json_is_reported_from_its_study_file(make_run: Maker)
     assert "run.json: no such file" in " ".join(outline(written(folder)).texts)
 
 
+def test_a_trial_that_still_runs_is_left_out_and_named(make_run: Maker) -> None:
+    folder = make_run(trials=6, confirm=0)
+    record = folder / "trials" / "0002" / "evaluation.json"
+    trial = json.loads(record.read_text())
+    assert trial["stage"] == "rung 1"
+    del trial["reason"], trial["predicted"]
+    record.write_text(json.dumps(trial))
+    run = read_run(folder)
+    assert [e.number for e in run.evaluations] == [0, 1, 3, 4, 5]
+    assert run.problems == ("trial 2: left out, still running or interrupted at rung 1",)
+
+
+def test_recorded_commands_are_shown_as_one_types_them(make_run: Maker) -> None:
+    folder = make_run(trials=0)
+    about = json.loads((folder / "run.json").read_text())
+    argv = ["/somewhere/nano/explore/__main__.py", "a study.toml", "--trials", "3"]
+    about["commands"] = [{"when": "2026-11-20T12:00:00+00:00", "argv": argv}]
+    (folder / "run.json").write_text(json.dumps(about))
+    shown = " ".join(outline(written(folder)).texts)
+    assert "python -m nano.explore 'a study.toml' --trials 3  # 2026-11-20T12:00:00" in shown
+    assert "/somewhere" not in shown
+
+
 def test_pictures_of_another_design_are_not_shown(make_run: Maker) -> None:
     folder = make_run()
     answer = chosen(read_run(folder))
@@ -292,7 +315,7 @@ def test_the_command_prints_its_summary_as_json(
     assert told["outcome"] == "confirmed"
     assert told["chosen"]["netscore"] == answer.netscore
     assert told["complete"] + told["pruned"] + told["failed"] == told["trials"] == 30
-    assert told["spend_images"] == run.summary["spend_images"]
+    assert told["search_images"] + told["confirmation_images"] == run.summary["spend_images"]
 
 
 def test_a_report_loads_neither_torch_nor_optuna(make_run: Maker) -> None:
