@@ -11,8 +11,6 @@ A cache is whole or not there: it is written under another name and renamed at t
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import math
 import os
 import shutil
 import tempfile
@@ -20,11 +18,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
+from nano.data.arrays import Growing, checksum, load_array
 from nano.data.fit import METHOD, Fitted
 from nano.data.readers import Bad, frames
 from nano.data.sample import DepthSet, Source, Truth
@@ -40,7 +39,6 @@ from nano.files import (
 )
 
 VERSION = 1  # of the files' layout
-HEADER_BYTES = 128  # of a .npy file with a short description
 LISTED = 20  # bad frames spelt out in a message
 
 Progress = Callable[[int, int], None]
@@ -181,7 +179,7 @@ def _open_array(place: Path, name: str, entry: ArrayEntry) -> NDArray[Any]:
             raise _unusable(place, f"{path.name} has {found} bytes, expected {entry.bytes}")
         if checksum(path) != entry.checksum:
             raise _unusable(place, f"the contents of {path.name} were altered")
-        array = _load(path)
+        array = load_array(path)
     except FileNotFoundError as missing:
         raise _unusable(place, f"{path.name} is missing") from missing
     except (OSError, ValueError) as damaged:
@@ -237,10 +235,10 @@ def _write_frames(
     offsets = [0]
     bad: list[str] = []
     with (
-        _Growing(part / "images.npy", np.uint8, (3, *size)) as images,
-        _Growing(part / "depth.npy", np.float16, size) as depth,
-        _Growing(part / "truth_index.npy", np.int32, ()) as truth_index,
-        _Growing(part / "truth_depth.npy", np.float32, ()) as truth_depth,
+        Growing(part / "images.npy", np.uint8, (3, *size)) as images,
+        Growing(part / "depth.npy", np.float16, size) as depth,
+        Growing(part / "truth_index.npy", np.int32, ()) as truth_index,
+        Growing(part / "truth_depth.npy", np.float32, ()) as truth_depth,
         closing(frames(source, size, workers)) as all_frames,
     ):
         for done, frame in enumerate(all_frames, start=1):
@@ -277,70 +275,17 @@ def _bad_frames(source: Source, bad: list[str]) -> str:
     )
 
 
-class _Growing:
-    """A .npy file written row by row, its length set when it is closed.
-
-    numpy pads headers so that the first axis can grow in place; nothing is held in memory.
-    """
-
-    def __init__(self, path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
-        self._path, self._dtype, self._shape = path, np.dtype(dtype), shape
-        self._rows = 0
-
-    def __enter__(self) -> _Growing:
-        self._file: BinaryIO = self._path.open("wb")
-        self._write_header()
-        return self
-
-    def append(self, rows: NDArray[Any]) -> None:
-        """Add one row, or for flat arrays any number of values."""
-        self._file.write(np.ascontiguousarray(rows, dtype=self._dtype).data)
-        self._rows += 1 if self._shape else len(rows)
-
-    def __exit__(self, *_: object) -> None:
-        with self._file:
-            self._file.seek(0)
-            self._write_header()
-
-    def _write_header(self) -> None:
-        description = {
-            "descr": np.lib.format.dtype_to_descr(self._dtype),
-            "fortran_order": False,
-            "shape": (self._rows, *self._shape),
-        }
-        np.lib.format.write_array_header_1_0(self._file, description)
-
-
 def _entry(path: Path) -> ArrayEntry:
     """Describe a finished array file and make sure that it is on the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-    array = _load(path)
+    array = load_array(path)
     return ArrayEntry(
         shape=array.shape,
         dtype=array.dtype.str,
         bytes=path.stat().st_size,
         checksum=checksum(path),
     )
-
-
-def _load(path: Path) -> NDArray[Any]:
-    """Memory map the array; one without values is read, as no system maps zero bytes."""
-    empty = path.stat().st_size <= HEADER_BYTES
-    array: NDArray[Any] = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
-    return array
-
-
-def checksum(path: Path, *, blocks: int = 256, block_bytes: int = 65_536) -> str:
-    """SHA-256 over up to ``blocks`` evenly spaced blocks, the first and the last among them."""
-    size = path.stat().st_size
-    count = min(blocks, math.ceil(size / block_bytes))
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        for block in range(count):
-            file.seek(block * max(size - block_bytes, 0) // max(count - 1, 1))
-            digest.update(file.read(block_bytes))
-    return digest.hexdigest()
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nano.data import cache, readers
+from nano.data import readers
+from nano.data.arrays import checksum
 from nano.data.cache import cache_key, open_cache, prepare
 from nano.data.sample import DepthSet, Sample
 from nano.errors import DataError, OutputError
@@ -299,7 +300,7 @@ def test_checksum_sees_the_first_and_the_last_byte_of_a_sampled_file(tmp_path: P
         if changed is not None:
             content[changed] ^= 255
         path.write_bytes(content)
-        sums.add(cache.checksum(path, blocks=4, block_bytes=64))
+        sums.add(checksum(path, blocks=4, block_bytes=64))
     assert len(sums) == 3
 
 
