@@ -63,7 +63,7 @@ th { font-weight: 600; vertical-align: bottom; white-space: normal; color: var(-
 .good { color: var(--green); font-weight: 600; }
 .bad, .failed { color: var(--red); font-weight: 600; }
 .pruned { color: var(--muted); }
-td.wide { white-space: normal; min-width: 15em; }
+td.wide { white-space: normal; min-width: 11em; }
 td.widths { white-space: normal; min-width: 18em; max-width: 34em; }
 td.widths div { padding-left: 4.8em; text-indent: -4.8em; }
 .word { color: var(--muted); display: inline-block; width: 4.8em; text-indent: 0; }
@@ -80,7 +80,7 @@ th[aria-sort=descending] button::after { content: " \\2193"; }
 .all table { font-size: .78rem; }
 .all th, .all td { padding: 3px 6px; }
 pre { background: var(--page); border-radius: 8px; padding: 10px 12px; margin: 0 0 10px;
-  overflow-x: auto; font-size: .86rem; }
+  white-space: pre-wrap; overflow-wrap: anywhere; font-size: .86rem; }
 code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 @media (max-width: 760px) { main { padding: 16px 10px 40px; } .pair { grid-template-columns: 1fr; }
   section, .answer { padding: 14px 13px; } dl { grid-template-columns: 1fr; gap: 0; }
