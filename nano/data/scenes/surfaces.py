@@ -10,7 +10,7 @@ from nano.data.scenes.patterns import PAINTERS, Patch
 from nano.data.scenes.shadows import sunlit
 from nano.data.scenes.shapes import Pattern, Surface
 from nano.data.scenes.texture import Floats, sample, speckle
-from nano.data.scenes.view import Doubles, View
+from nano.data.scenes.view import View
 from nano.data.scenes.visibility import Visible
 from nano.data.scenes.world import World
 
@@ -199,7 +199,8 @@ def round_colours(world: World, view: View, visible: Visible, pixels: NDArray[np
     lit = sunlit(world, visible.planes, points).take(which)
     leafy = is_leafy.take(which)
     sharp = inverse * view.focal
-    leaf = sample(speckle(), (x + y * 0.6) * 16.0, (z + 0.45 * y) * 16.0)
+    # Projected along the road, which is nearly how the camera looks.
+    leaf = sample(speckle(), place[1] * _TEXELS_PER_M, place[2] * _TEXELS_PER_M)
     leaf *= np.minimum(sharp * 0.06, 1.0)
     gain = 1.0 + leaf * np.where(leafy, 0.42, table[8])
     # Inside a crown it is darker towards the bottom.
