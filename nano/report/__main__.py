@@ -33,8 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write both files, then print the page's path and the headline."""
     options = parser().parse_args(arguments)
     from nano.report.findings import headline
-    from nano.report.page import summary, write_page
+    from nano.report.page import write_page
     from nano.report.run import read_run
+    from nano.report.summary import summary
     from nano.report.tables import write_csv
 
     records = read_run(options.run)
