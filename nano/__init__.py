@@ -16,8 +16,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "nano.cost.count": ("Cost", "count"),
     "nano.design.design": ("Design", "Module", "Stage", "Stem", "Upconv"),
+    "nano.design.knobs": ("Knob",),
     "nano.design.presets": ("load_design", "preset", "prototype"),
-    "nano.design.prototype": ("Knob", "Prototype"),
+    "nano.design.prototype": ("Prototype",),
     "nano.errors": ("Diverged", "InputError", "NanoError", "OutputError"),
     "nano.networks.depthnet": ("DepthNet", "build"),
     "nano.networks.model": ("Model", "load_model", "save_model"),

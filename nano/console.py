@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import select
 import signal
 import sys
 import traceback
@@ -17,6 +20,8 @@ from nano.errors import (
     OutputError,
 )
 
+STDOUT = 1  # the file descriptor
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, raised where Ctrl-C would be: both end a command in the same orderly way."""
@@ -26,12 +31,14 @@ def run(main: Callable[[Sequence[str] | None], int]) -> None:
     """Run a command's ``main`` and exit with the contract's code.
 
     Wrong input and files that cannot be written end with one line and exit code 2; Ctrl-C with
-    130, SIGTERM with 143; anything else is a bug: traceback and exit code 1.
+    130, SIGTERM with 143; a full disk under stdout with 2, its reader gone (`| head`) silently
+    with 1; anything else is a bug: traceback and exit code 1.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = main(None)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where it was closed before we started
+            sys.stdout.flush()
     except (InputError, OutputError) as error:
         say(f"error: {error}")
         code = EXIT_INPUT
@@ -41,14 +48,36 @@ def run(main: Callable[[Sequence[str] | None], int]) -> None:
     except KeyboardInterrupt:
         say("interrupted")
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): nobody is left to tell.
-        sys.stderr.close()
-        code = EXIT_BUG
-    except Exception:  # the one place where a bug is shown and becomes exit code 1
-        traceback.print_exc()
-        code = EXIT_BUG
+    except Exception as error:  # the one place where a bug is shown and becomes exit code 1
+        code = _end_by(error)
     sys.exit(code)
+
+
+def _end_by(error: Exception) -> int:
+    """The exit code of an error that nobody raised on purpose, told on stderr."""
+    if isinstance(error, BrokenPipeError) and _reader_left():
+        _drop_output()
+        return EXIT_BUG
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        say(f"error: {error.filename or 'standard output'}: cannot be written: the disk is full")
+        _drop_output()
+        return EXIT_INPUT
+    traceback.print_exception(error)
+    return EXIT_BUG
+
+
+def _reader_left() -> bool:
+    """Whether stdout is a pipe whose reader is gone (`| head`), so that nobody is left to tell."""
+    ends = select.poll()
+    ends.register(STDOUT, 0)  # nothing asked for: only errors are reported
+    return bool(ends.poll(0))
+
+
+def _drop_output() -> None:
+    """Let Python's own flush at its end go nowhere; it would fail again and exit with 120."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STDOUT)
+    os.close(nowhere)
 
 
 def say(text: str) -> None:

@@ -26,8 +26,11 @@ class StudyError(InputError):
     """A study file, or an override of it, is wrong."""
 
 
-class DesignError(InputError):
-    """A design, a prototype or a size from which no network can be built."""
+class DesignError(InputError, ValueError):
+    """A design, a prototype or a size from which no network can be built.
+
+    A ValueError too: then pydantic, reading a file, says at which module it was raised.
+    """
 
 
 class DataError(InputError):

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import errno
 import hashlib
 import json
+import math
 import os
+import reprlib
 import tempfile
+import typing
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nano.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+    from pydantic_core import ErrorDetails
 
 Value = TypeVar("Value")
 
@@ -42,7 +51,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that was taken away is told by the error on its way
+            part.unlink(missing_ok=True)
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
@@ -77,15 +87,28 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, error: Callable[[str], InputError] = InputError) -> Any:
-    """Parse a JSON file; a missing or damaged one raises ``error`` naming file and place."""
+    """Parse a JSON file; a missing or damaged one raises ``error`` naming file and place.
+
+    NaN and infinities, which Python would read and JSON does not know, are damage.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, parse_float=_finite, parse_constant=_finite)
     except FileNotFoundError as missing:
         raise error(f"{path}: no such file") from missing
     except OSError as unreadable:
         raise error(f"{path}: cannot be read: {unreadable.strerror}") from unreadable
     except ValueError as damaged:  # also bytes that are not UTF-8
         raise error(f"{path}: not JSON: {damaged}") from damaged
+    except RecursionError as deep:
+        raise error(f"{path}: not JSON of ours: nested too deeply") from deep
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
 
 
 def to_plain(value: Any) -> Any:
@@ -114,18 +137,58 @@ def from_plain(
         where: The file, for the message.
         error: The branch of the error tree to raise.
     """
-    from pydantic import TypeAdapter, ValidationError  # slow to import: only where values are read
+    from pydantic import ValidationError  # slow to import: only where values are read
 
+    kind: Any = cls  # a class is hashable, which mypy does not see of a type variable
     try:
         # By way of JSON text, because only there strict typing admits lists for tuples.
-        return TypeAdapter(cls).validate_json(json.dumps(plain), strict=True)
+        value: Value = _adapter(kind).validate_json(json.dumps(plain), strict=True)
+        return value
     except ValidationError as invalid:
-        first = invalid.errors()[0]
-        place = ".".join(str(step) for step in first["loc"]) or cls.__name__
-        message = f"{where}: {place}: {first['msg']}"
-        if first["type"] not in {"missing"} and not isinstance(first["input"], dict | list):
-            message += f", got {first['input']!r}"
-        raise error(message) from invalid
+        raise error(f"{where}: {_explained(cls, invalid.errors()[0])}") from invalid
+
+
+@cache
+def _adapter(cls: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls)
+
+
+def _explained(cls: type, first: ErrorDetails) -> str:
+    """The place within the value, what is wrong there, and what came."""
+    place = ".".join(str(step) for step in first["loc"]) or cls.__name__
+    kind, came = first["type"], first["input"]
+    if kind == "unexpected_keyword_argument":
+        known = _fields_at(cls, first["loc"][:-1])
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"; perhaps {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+        return f"{place}: unknown key{hint if known else ''}"
+    if kind == "missing":
+        return f"{place}: missing"
+    if kind == "json_invalid":  # what JSON can write but no text can hold: half a character
+        return f"{place}: {first['msg']}"
+    message = f"{place}: {first['msg'].removeprefix('Value error, ')}"
+    # A complaint of the value itself, which already says what came, is about all of it.
+    if kind != "value_error" and not isinstance(came, dict | list):
+        message += f", got {reprlib.repr(came)}"
+    return message
+
+
+def _fields_at(cls: Any, steps: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the dataclass found along ``steps`` from ``cls``."""
+    for step in steps:
+        if isinstance(step, str) and dataclasses.is_dataclass(cls):
+            cls = typing.get_type_hints(cls).get(step)
+        inner = [kind for kind in _kinds(cls) if dataclasses.is_dataclass(kind)]
+        cls = inner[0] if inner else None
+    return [field.name for field in dataclasses.fields(cls)] if cls else []
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """The annotation and all that it holds: ``tuple[Module, ...]`` holds Module."""
+    held = [kind for part in typing.get_args(annotation) for kind in _kinds(part)]
+    return [annotation, *held]
 
 
 def canonical_json(value: Any) -> str:

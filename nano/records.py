@@ -225,7 +225,14 @@ def confirmation_from_plain(plain: Any, where: str) -> Confirmation:
 
 
 def mean_accuracy(accuracies: list[Accuracy]) -> Accuracy:
-    """The mean of each metric that all of them know; data and protocol must agree."""
+    """The mean of each metric that all of them know.
+
+    Raises:
+        ValueError: If they are of different data or protocols: such a mean means nothing.
+    """
+    captions = {(accuracy.data, accuracy.protocol) for accuracy in accuracies}
+    if len(captions) != 1:
+        raise ValueError(f"a mean over accuracies of one data set and protocol, got {captions}")
     plain = [to_plain(accuracy) for accuracy in accuracies]
     means = {
         name: sum(one[name] for one in plain) / len(plain)

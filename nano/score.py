@@ -5,10 +5,12 @@ NetScore: Wong 2018 (arXiv 1806.05512); DepthNet Nano (2020), eq. 1 and 2.
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import ClassVar
 
 from nano.cost.count import Cost
@@ -22,11 +24,13 @@ ACCURACY_FORMS: dict[str, Callable[[float, float], float]] = {
     "d1-abs_rel": lambda d1, rel: d1 - rel,
     "1-abs_rel": lambda d1, rel: 1 - rel,
     "mean": lambda d1, rel: (d1 + 1 - rel) / 2,
-    "harmonic": lambda d1, rel: 2 * d1 * (1 - rel) / (d1 + 1 - rel),
+    # An error of 100 % and more leaves these two means nothing to average.
+    "harmonic": lambda d1, rel: 2 * d1 * (1 - rel) / (d1 + 1 - rel) if d1 > 0 and rel < 1 else 0.0,
     "geometric": lambda d1, rel: math.sqrt(max(0.0, d1 * (1 - rel))),
     # A ratio is no percentage: it enters as it is, every other form times 100.
-    "d1/abs_rel": lambda d1, rel: d1 / rel / 100,
+    "d1/abs_rel": lambda d1, rel: d1 / max(rel, LEAST_ABS_REL) / 100,
 }
+LEAST_ABS_REL = 1e-6  # a perfect answer still has a ratio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +97,16 @@ AT_MOST_METRICS = ("abs_rel", "sq_rel", "rmse", "rmse_log", "log10")
 AT_MOST_MEASURED = ("latency_ms", "joules", "watts")
 REQUIRABLE = (*AT_LEAST, *AT_MOST_COUNTED, *AT_MOST_METRICS, *AT_MOST_MEASURED)
 _FRACTIONS = ("delta1", "delta2", "delta3")
-_MULTIPLES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
+_MULTIPLES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?"
 _FORM = re.compile(
-    r"\s*(?P<sense>>=|<=)\s*(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*(?P<multiple>[kKMG]?)"
-    r"(?:\s*(?P<sign>[+-])\s*(?P<safety>\d+(?:\.\d*)?|\.\d+)\s*(?P<safety_multiple>[kKMG]?))?\s*"
+    rf"\s*(?P<sense>>=|<=)\s*(?P<number>{_NUMBER})\s*(?P<multiple>[kKMG]?)"
+    rf"(?:\s*(?P<sign>[+-])\s*(?P<safety>{_NUMBER})\s*(?P<safety_multiple>[kKMG]?))?\s*",
+    re.ASCII,
 )
+_EXAMPLES = {"params": "<= 2M", "macs": "<= 4.66G", "activations": "<= 70M", "bytes": "<= 1G"} | {
+    "fps": ">= 30", "latency_ms": "<= 30", "joules": "<= 0.5", "watts": "<= 15"
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,14 +145,15 @@ class Requirement:
 
 
 def shortened(number: float) -> str:
-    """2M, 4.66G, 0.89: what `parse_requirement` reads back to the same number."""
-    for unit, multiple in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= multiple:
-            text = f"{number / multiple:.10g}{unit}"
-            break
-    else:
-        text = f"{number:.10g}"
-    return text
+    """2M, 4.66G, 0.89: what `parse_requirement` reads back to the same number, to the last bit."""
+    exact = Decimal(repr(float(number)))  # repr: the fewest digits that mean this number
+    unit = next((unit for unit in "GMk" if number >= _MULTIPLES[unit]), "")
+    return f"{(exact / _MULTIPLES[unit]).normalize():f}{unit}"
+
+
+def _number(digits: str, multiple: str) -> float:
+    """``4.66``, ``G`` -> 4660000000.0: multiplied in decimals, so that 2.3M is 2300000."""
+    return float(Decimal(digits) * _MULTIPLES[multiple])
 
 
 def parse_requirement(name: str, text: str) -> Requirement:
@@ -154,23 +164,25 @@ def parse_requirement(name: str, text: str) -> Requirement:
     """
     where = f'[require] {name} = "{text}"'
     if name not in REQUIRABLE:
-        raise StudyError(f"[require] {name}: unknown; known: {', '.join(REQUIRABLE)}")
+        near = difflib.get_close_matches(str(name), REQUIRABLE, n=1)
+        hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(REQUIRABLE)}"
+        raise StudyError(f"[require] {name}: unknown; {hint}")
     sense = ">=" if name in AT_LEAST else "<="
-    example = f'"{sense} 0.89"' if name in _FRACTIONS else f'"{sense} 2M"'
+    example = _EXAMPLES.get(name, f"{sense} {0.89 if name in AT_LEAST else 0.1}")
     match = _FORM.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise StudyError(f"{where}: not a bound; write for example {example}")
+        raise StudyError(f'{where}: not a bound; write for example "{example}"')
     if match["sense"] != sense:
-        raise StudyError(f"{where}: {name} is bounded with {sense}")
-    bound = float(match["number"]) * _MULTIPLES[match["multiple"]]
-    safety = float(match["safety"] or 0) * _MULTIPLES[match["safety_multiple"] or ""]
+        raise StudyError(f'{where}: {name} is bounded with {sense}, for example "{example}"')
+    bound = _number(match["number"], match["multiple"])
+    safety = _number(match["safety"] or "0", match["safety_multiple"] or "")
     if safety and (match["sign"] == "+") != (sense == ">="):
         raise StudyError(f"{where}: a safety makes the bound harder; use {'+-'[sense == '<=']}")
     if name in _FRACTIONS and not 0 < bound + safety <= 1:
         hint = f'; write "{sense} {bound / 100:g}"' if 1 < bound <= 100 else ""
         raise StudyError(f"{where}: {name} is a fraction between 0 and 1{hint}")
-    if bound <= 0 or safety >= bound:
-        raise StudyError(f"{where}: the bound must be above zero and its safety")
+    if not 0 < bound < math.inf or safety >= bound:
+        raise StudyError(f'{where}: not a bound above zero and its safety; write "{example}"')
     return Requirement(name=name, at_least=sense == ">=", bound=bound, safety=safety)
 
 

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nano.cost.count import Cost
+from nano.design.design import skip_order
 from nano.design.prototype import Prototype
+from nano.errors import DesignError
 
 Counts = NDArray[np.int64]
 _CHUNK = 1024  # rows: fewer and calls dominate, more and columns leave the cache
@@ -50,9 +52,15 @@ def count_population(
         size: Input height and width in pixels.
 
     Raises:
-        DesignError: If the size does not divide by the design's stride.
+        DesignError: If the size does not divide by the design's stride, or the genomes are
+            another family's.
     """
     prototype.preset.check_size(size)
+    if genomes.shape[1:] != (prototype.layout.length,):
+        raise DesignError(
+            f"prototype {prototype.name}: a population is N x {prototype.layout.length} genes,"
+            f" got {' x '.join(map(str, genomes.shape))}"
+        )
     chunks = [
         _count_chunk(genomes[first : first + _CHUNK], prototype, size)
         for first in range(0, len(genomes), _CHUNK)
@@ -83,7 +91,7 @@ def _count_chunk(
     total[3] = stem * area
     total[4] = 12 * area + stem * (3 * area + (5 * area >> 2))
     channels = stem
-    skips = [stem]
+    transitions = []
     last = len(layout.stages) - 1
     for i, (stage, model) in enumerate(zip(layout.stages, prototype.preset.stages, strict=True)):
         area >>= 2
@@ -99,9 +107,9 @@ def _count_chunk(
         pooled = 0 if i == last else area + after
         total[4] += channels * area + transition * (area + 2 * after + pooled)
         channels = transition
-        skips.append(transition)
-    skip_order = [*reversed(skips[:last]), stem] if last else [stem]
-    for i, (skip, up) in enumerate(zip(skip_order, prototype.preset.decoder, strict=True)):
+        transitions.append(transition)
+    skips = skip_order(stem, transitions)
+    for i, (skip, up) in enumerate(zip(skips, prototype.preset.decoder, strict=True)):
         total[4] += channels * (5 * area)
         area <<= 2
         first = layout.decoder + 4 * i

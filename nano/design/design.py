@@ -6,13 +6,18 @@ of PBEP modules, 1x1 transitions, a bridge, and a decoder of upconv pairs that r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from nano.errors import DesignError
 from nano.files import canonical_json, from_plain, read_json, short_hash
+
+Width = TypeVar("Width")  # a number of channels, or a column of them
+
+WIDEST = 65_536  # channels: far above any compact network, and counts stay within 64 bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +44,10 @@ class Module:
     def __post_init__(self) -> None:
         for name in ("squeeze", "expand", "width", "kernel"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise DesignError(f"module {name} = {value}: channels and kernels start at 1")
+            if value is not None and not 1 <= value <= WIDEST:
+                raise DesignError(
+                    f"module {name} = {value}: channels and kernels lie in 1 to {WIDEST}"
+                )
         if self.kernel % 2 == 0:
             raise DesignError(f"module kernel = {self.kernel}: only odd windows keep the size")
         if self.squeeze is not None and self.expand is None:
@@ -67,10 +74,10 @@ class Stem:
     kernel: int = 7
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.kernel < 1 or self.kernel % 2 == 0:
-            raise DesignError(
-                f"stem width {self.width}, kernel {self.kernel}: width >= 1, odd kernel"
-            )
+        if not 1 <= self.width <= WIDEST:
+            raise DesignError(f"stem width = {self.width}: channels lie in 1 to {WIDEST}")
+        if not 1 <= self.kernel <= WIDEST or self.kernel % 2 == 0:
+            raise DesignError(f"stem kernel = {self.kernel}: only odd windows from 1 up")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +94,10 @@ class Stage:
     transition: int
 
     def __post_init__(self) -> None:
-        if self.transition < 1:
-            raise DesignError(f"stage transition = {self.transition}: channels start at 1")
+        if not 1 <= self.transition <= WIDEST:
+            raise DesignError(
+                f"stage transition = {self.transition}: channels lie in 1 to {WIDEST}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,12 +143,8 @@ class Design:
 
     @property
     def skips(self) -> tuple[int, ...]:
-        """Channels that each upconv reads beside the upsampled maps.
-
-        Pooled transitions from deep to shallow, then the pooled stem, then the stem.
-        """
-        pooled = [self.stem.width, *(stage.transition for stage in self.stages)]
-        return (*reversed(pooled[: len(self.stages) - 1]), self.stem.width)
+        """Channels that each upconv reads beside the upsampled maps."""
+        return skip_order(self.stem.width, [stage.transition for stage in self.stages])
 
     @cached_property
     def key(self) -> str:
@@ -155,6 +160,15 @@ class Design:
                 f"size {height}x{width}: both sides must be multiples of {self.stride}"
                 f" (the network halves {len(self.stages) + 1} times); nearest {near[0]}x{near[1]}"
             )
+
+
+def skip_order(stem: Width, transitions: Sequence[Width]) -> tuple[Width, ...]:
+    """Which widths the upconvs read as skips, given those of the stem and of every stage's end.
+
+    Pooled transitions from deep to shallow, then the pooled stem, then the stem.
+    """
+    pooled = [stem, *transitions]
+    return (*reversed(pooled[: len(transitions) - 1]), stem)
 
 
 def design_from_plain(plain: Any, where: str) -> Design:

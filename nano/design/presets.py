@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nano.design.design import Design, Module, Stage, Stem, Upconv, read_design
-from nano.design.prototype import Knob, Prototype, knob_names
+from nano.design.knobs import Knob, knob_names
+from nano.design.prototype import Prototype
 from nano.errors import DesignError
 
 
@@ -176,11 +178,11 @@ def prototype(name: str, ranges: Mapping[str, Sequence[float]] | None = None) ->
     Args:
         name: A preset's name.
         ranges: [low, high] by knob name, e.g. ``depth.3`` (one stage) or ``depth`` (all of them),
-            in place of the preset's own.
+            in place of the preset's own. They may leave out the preset itself.
 
     Raises:
-        DesignError: For an unknown preset or knob, an empty range, or ranges that leave out the
-            preset itself.
+        DesignError: For an unknown preset or knob, and for a range that is empty, beyond
+            `nano.design.knobs.LIMITS`, or of fractions where whole numbers are meant.
     """
     design = preset(name)
     stages = len(design.stages)
@@ -195,12 +197,17 @@ def _checked(
     known = {*names, *(full.partition(".")[0] for full in names if full[-1].isdecimal())}
     for name, bounds in ranges.items():
         if name not in known:
-            raise DesignError(f"knob {name!r}: unknown; knobs: {', '.join(names)}")
-        if len(bounds) != 2 or not bounds[0] <= bounds[1]:
-            raise DesignError(f"knob {name} = {list(bounds)}: write [low, high]")
-        if name.partition(".")[0] not in {"taper", "spread"} and bounds[0] <= 0:
-            raise DesignError(f"knob {name} = {list(bounds)}: must stay above zero")
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"knobs: {', '.join(names)}"
+            raise DesignError(f"knob {name!r}: unknown; {hint}")
+        numbers = isinstance(bounds, list | tuple) and all(_is_number(bound) for bound in bounds)
+        if not numbers or len(bounds) != 2:
+            raise DesignError(f"knob {name} = {bounds!r}: write [low, high]")
     return dict(ranges)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _knob(

@@ -8,88 +8,18 @@ makes the modules of a stage differ; a learned generator sees the genes themselv
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from operator import index
 from random import Random
-from typing import ClassVar
 
-from nano.design.design import Design, Module, Stage, Stem, Upconv
+from nano.design.design import Design, Module, Stage, Stem, Upconv, skip_order
+from nano.design.genes import Gene, Genome, Layout, genes_of, layout_of
+from nano.design.knobs import Knob, Knobs, check_knobs
 from nano.errors import DesignError
 from nano.files import canonical_json, short_hash
-
-Knobs = Mapping[str, float]
-Genome = tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Knob:
-    """One bounded, interpretable number.
-
-    Attributes:
-        name: E.g. ``growth.3``: the mean width of stage 3's modules.
-        low: Smallest value.
-        high: Largest value.
-        integer: Whether only whole numbers are meant.
-        log: Whether equal ratios are equal steps (widths) rather than equal differences.
-    """
-
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
-
-    name: str
-    low: float
-    high: float
-    integer: bool = False
-    log: bool = False
-
-    def clip(self, value: float) -> float:
-        """The nearest value the knob can take."""
-        value = min(max(value, self.low), self.high)
-        return round(value) if self.integer else value
-
-    def at(self, share: float) -> float:
-        """The value at a share of the range: 0 the lowest, 1 the highest."""
-        if self.log:
-            return self.clip(self.low * (self.high / self.low) ** share)
-        return self.clip(self.low + share * (self.high - self.low))
-
-    def share(self, value: float) -> float:
-        """Where a value lies in the range, in [0, 1]; inverse of `at` up to rounding."""
-        if self.high == self.low:
-            return 0.0
-        if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gene:
-    """One absolute width (or depth) of the genome; 0 where its module is not there."""
-
-    name: str
-    low: int
-    high: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageColumns:
-    """Where a stage's genes lie in the genome: one column per possible module and kind of width."""
-
-    depth: int
-    squeeze: slice
-    expand: slice
-    width: slice
-    transition: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """Columns of the genome."""
-
-    stem: int
-    stages: tuple[StageColumns, ...]
-    decoder: int  # first of four columns per upconv: a.expand, a.width, b.expand, b.width
-    length: int
+from nano.seeds import derive_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,13 +37,7 @@ class Prototype:
     knobs: tuple[Knob, ...]
 
     def __post_init__(self) -> None:
-        expected = knob_names(len(self.preset.stages))
-        given = tuple(knob.name for knob in self.knobs)
-        if given != expected:
-            raise DesignError(f"prototype {self.name}: knobs {given}, expected {expected}")
-        for knob in self.knobs:
-            if not knob.low <= knob.high or (knob.log and knob.low <= 0):
-                raise DesignError(f"knob {knob.name}: empty range [{knob.low:g}, {knob.high:g}]")
+        check_knobs(self.knobs, len(self.preset.stages))
 
     @cached_property
     def knob(self) -> dict[str, Knob]:
@@ -127,125 +51,82 @@ class Prototype:
 
     @cached_property
     def layout(self) -> Layout:
-        """Columns of the genome, stage by stage, then the decoder."""
-        column = 1
-        stages = []
-        for number in range(1, len(self.preset.stages) + 1):
-            n = int(self.knob[f"depth.{number}"].high)
-            first = column + 1
-            stages.append(
-                StageColumns(
-                    depth=column,
-                    squeeze=slice(first, first + n),
-                    expand=slice(first + n, first + 2 * n),
-                    width=slice(first + 2 * n, first + 3 * n),
-                    transition=first + 3 * n,
-                )
-            )
-            column = first + 3 * n + 1
-        length = column + 4 * len(stages)
-        return Layout(stem=0, stages=tuple(stages), decoder=column, length=length)
+        """Columns of the genome."""
+        numbers = range(1, len(self.preset.stages) + 1)
+        return layout_of([int(self.knob[f"depth.{number}"].high) for number in numbers])
 
     @cached_property
     def genes(self) -> tuple[Gene, ...]:
-        """Every width of every possible module, and the depths: about 270 in the paper's topology.
-
-        A gene reaches twice as far as the knob that sets its mean, so that modules can differ.
-        """
-        knob, layout = self.knob, self.layout
-        genes = [_reach("stem", knob["stem"], 1)]
-        widest = 0.0
-        for number, columns in enumerate(layout.stages, start=1):
-            depth = knob[f"depth.{number}"]
-            genes.append(Gene(name=depth.name, low=int(depth.low), high=int(depth.high)))
-            squeeze, growth = knob[f"squeeze.{number}"], knob[f"growth.{number}"]
-            ratio = knob[f"expansion.{number}"]
-            expand = replace(squeeze, low=squeeze.low * ratio.low, high=squeeze.high * ratio.high)
-            n = columns.squeeze.stop - columns.squeeze.start
-            for name, source in (("squeeze", squeeze), ("expand", expand), ("width", growth)):
-                genes += [_reach(f"{name}.{number}.{i}", source, 2) for i in range(1, n + 1)]
-            entering = knob["stem"].high if number == 1 else genes[-1 - 3 * n - 1].high
-            widest = entering + 2 * growth.high * n
-            share = knob[f"transition.{number}"]
-            genes.append(
-                Gene(name=f"transition.{number}", low=1, high=math.ceil(widest * share.high))
-            )
-        genes += self._decoder_genes(genes)
-        return tuple(genes)
-
-    def _decoder_genes(self, encoder: Sequence[Gene]) -> list[Gene]:
-        knob, layout = self.knob, self.layout
-        ends = (knob["decoder.first"], knob["decoder.last"])
-        width = Knob(name="decoder", low=min(k.low for k in ends), high=max(k.high for k in ends))
-        ratios = (knob["multiplicity.first"], knob["multiplicity.last"])
-        low, high = min(k.low for k in ratios), max(k.high for k in ratios)
-        widest_skip = max(gene.high for gene in encoder if gene.name[:4] in {"stem", "tran"})
-        reads = max(encoder[layout.stages[-1].transition].high, 2 * width.high) + widest_skip
-        genes = []
-        for number in range(1, len(layout.stages) + 1):
-            for unit, most in (("A", reads), ("B", 2 * width.high)):
-                expand = Knob(name="", low=low, high=high * most)
-                genes.append(_reach(f"expand.up{number}{unit}", expand, 1))
-                genes.append(_reach(f"width.up{number}{unit}", width, 2))
-        return genes
+        """Every width of every possible module, and the depths: 307 around the paper's topology."""
+        return genes_of(self.knob, self.layout)
 
     # --- knobs and seed -> genome -> design ------------------------------------------------------
 
     def expand(self, knobs: Knobs, seed: int) -> Genome:
         """The genome of the knobs; the seed decides how modules differ where ``spread`` > 0.
 
+        A stage's modules have their own stream of the seed, and module i the i-th draws of it:
+        a knob moved a little moves the design a little.
+
         Args:
             knobs: Value by knob name; clipped to the ranges.
             seed: Any integer; equal seeds, equal genome.
         """
-        random = Random(seed)
         k = {knob.name: knob.clip(knobs[knob.name]) for knob in self.knobs}
-        steps = len(self.preset.stages)
-        genome: list[float] = [k["stem"]]
+        genes = self.genes
+        channels = stem = int(k["stem"])
+        genome = [stem]
         transitions = []
-        channels = k["stem"]
         for number, columns in enumerate(self.layout.stages, start=1):
-            depth = int(k[f"depth.{number}"])
-            n = columns.squeeze.stop - columns.squeeze.start
-            squeezes, expands, widths = [], [], []
-            for i in range(depth):
-                place = 2 * i / (depth - 1) - 1 if depth > 1 else 0.0
-                jitter = [math.exp(k["spread"] * random.gauss(0, 1)) for _ in range(3)]
-                widths.append(
-                    max(1, round(k[f"growth.{number}"] * math.exp(k["taper"] * place) * jitter[0]))
-                )
-                squeezes.append(max(1, round(k[f"squeeze.{number}"] * jitter[1])))
-                expands.append(max(1, round(squeezes[-1] * k[f"expansion.{number}"] * jitter[2])))
+            modules = self._expanded_modules(number, k, Random(derive_seed(seed, number)))
+            absent = [0] * (columns.deepest - len(modules))
+            squeezes, expands, widths = zip(*modules, strict=True)
             channels += sum(widths)
-            transition = max(1, round(k[f"transition.{number}"] * channels))
-            for values in (squeezes, expands, widths):
-                values += [0] * (n - depth)
-            genome += [depth, *squeezes, *expands, *widths, transition]
-            transitions.append(transition)
-            channels = transition
-        skips = (*reversed([int(k["stem"]), *transitions][: steps - 1]), int(k["stem"]))
-        for i, skip in enumerate(skips):
+            channels = genes[columns.transition].clip(k[f"transition.{number}"] * channels)
+            genome += [len(modules), *squeezes, *absent, *expands, *absent, *widths, *absent]
+            genome.append(channels)
+            transitions.append(channels)
+        random = Random(derive_seed(seed, "decoder"))
+        steps = len(transitions)
+        for i, skip in enumerate(skip_order(stem, transitions)):
             share = i / (steps - 1) if steps > 1 else 0.0
             width = _between(k["decoder.first"], k["decoder.last"], share)
             ratio = _between(k["multiplicity.first"], k["multiplicity.last"], share)
-            a, b = (
-                max(1, round(width * math.exp(k["spread"] * random.gauss(0, 1)))) for _ in range(2)
-            )
-            genome += [round(ratio * (channels + skip)), a, round(ratio * a), b]
-            channels = b
-        return self.masked(genome)
+            reads = channels + skip
+            for _ in "ab":
+                expand, own = genes[len(genome)], genes[len(genome) + 1]
+                channels = own.clip(width * _jitter(k["spread"], random))
+                genome += [expand.clip(ratio * reads), channels]
+                reads = channels
+        return tuple(genome)
+
+    def _expanded_modules(
+        self, number: int, k: Knobs, random: Random
+    ) -> list[tuple[int, int, int]]:
+        """Squeeze, expand and width of every module of a stage; their means are the knobs'."""
+        columns = self.layout.stages[number - 1]
+        squeeze_gene = self.genes[columns.squeeze.start]
+        expand_gene = self.genes[columns.expand.start]
+        width_gene = self.genes[columns.width.start]
+        depth, spread = int(k[f"depth.{number}"]), k["spread"]
+        places = [2 * i / (depth - 1) - 1 if depth > 1 else 0.0 for i in range(depth)]
+        tapered = [math.exp(k["taper"] * place) for place in places]
+        growth = k[f"growth.{number}"] / _mean(tapered)
+        modules = []
+        for taper in tapered:
+            width = width_gene.clip(growth * taper * _jitter(spread, random))
+            squeeze = squeeze_gene.clip(k[f"squeeze.{number}"] * _jitter(spread, random))
+            expand = squeeze * k[f"expansion.{number}"] * _jitter(spread, random)
+            modules.append((squeeze, expand_gene.clip(expand), width))
+        return modules
 
     def masked(self, genome: Sequence[float]) -> Genome:
         """Whole numbers within the genes' bounds, and 0 for modules beyond a stage's depth."""
-        clipped = [
-            min(max(round(value), gene.low), gene.high)
-            for value, gene in zip(genome, self.genes, strict=True)
-        ]
+        clipped = [gene.clip(value) for value, gene in zip(genome, self.genes, strict=True)]
         for columns in self.layout.stages:
             depth = clipped[columns.depth]
             for part in (columns.squeeze, columns.expand, columns.width):
-                n = part.stop - part.start
-                clipped[part.start + depth : part.stop] = [0] * (n - depth)
+                clipped[part.start + depth : part.stop] = [0] * (columns.deepest - depth)
         return tuple(clipped)
 
     def design(self, genome: Sequence[int]) -> Design:
@@ -254,6 +135,7 @@ class Prototype:
             raise DesignError(
                 f"prototype {self.name}: a genome has {self.layout.length} genes, got {len(genome)}"
             )
+        genome = tuple(map(index, genome))  # a row of a population holds numpy's own integers
         stages = []
         for columns, model in zip(self.layout.stages, self.preset.stages, strict=True):
             kernel = model.modules[0].kernel if model.modules else 3
@@ -286,13 +168,12 @@ class Prototype:
         Raises:
             DesignError: If the design has another topology or a width out of the genes' bounds.
         """
+        self._check_stages(design)
         genome = [0] * self.layout.length
         genome[self.layout.stem] = design.stem.width
-        if len(design.stages) != len(self.layout.stages):
-            raise DesignError(f"prototype {self.name} has {len(self.layout.stages)} stages")
         for columns, stage in zip(self.layout.stages, design.stages, strict=True):
             depth = len(stage.modules)
-            if depth > columns.squeeze.stop - columns.squeeze.start:
+            if depth > columns.deepest:
                 raise DesignError(f"prototype {self.name} has no stage as deep as {depth} modules")
             genome[columns.depth] = depth
             genome[columns.transition] = stage.transition
@@ -305,12 +186,33 @@ class Prototype:
         for i, up in enumerate(design.decoder):
             first = self.layout.decoder + 4 * i
             genome[first : first + 4] = [up.a.expand or 0, up.a.width, up.b.expand or 0, up.b.width]
-        if self.design(self.masked(genome)) != design:
-            raise DesignError(f"design {design.key} lies outside prototype {self.name}'s ranges")
+        for gene, value, inside in zip(self.genes, genome, self.masked(genome), strict=True):
+            if value != inside:
+                raise DesignError(
+                    f"design {design.key}: {gene.name} = {value} lies outside prototype"
+                    f" {self.name}'s [{gene.low}, {gene.high}]"
+                )
+        if self.design(genome) != design:
+            raise DesignError(
+                f"design {design.key} has other kernels or kinds of modules than prototype"
+                f" {self.name}"
+            )
         return tuple(genome)
 
+    def _check_stages(self, design: Design) -> None:
+        if len(design.stages) != len(self.layout.stages):
+            raise DesignError(
+                f"prototype {self.name} has {len(self.layout.stages)} stages,"
+                f" design {design.key} {len(design.stages)}"
+            )
+
     def knobs_of(self, design: Design) -> dict[str, float]:
-        """The knobs that describe a design best: means over the modules it has, clipped."""
+        """The knobs that describe a design best: means over the modules it has, clipped.
+
+        Raises:
+            DesignError: If the design has another number of stages.
+        """
+        self._check_stages(design)
         values: dict[str, float] = {"stem": design.stem.width}
         channels = design.stem.width
         for number, stage in enumerate(design.stages, start=1):
@@ -370,29 +272,17 @@ class Prototype:
                 math.log10(self.genes[part.start].high - self.genes[part.start].low + 1)
                 for part in (columns.squeeze, columns.expand, columns.width)
             )
-            total += depth.high * per_module  # the deepest choice outnumbers all others together
+            choices = depth.high - depth.low + 1
+            total += depth.high * per_module
+            total += math.log10(sum(10 ** (-i * per_module) for i in range(choices)))
         single = [self.layout.stem, *(columns.transition for columns in self.layout.stages)]
         single += range(self.layout.decoder, self.layout.length)
         return total + sum(math.log10(self.genes[i].high - self.genes[i].low + 1) for i in single)
 
 
-def knob_names(stages: int) -> tuple[str, ...]:
-    """The knobs of a prototype with that many stages: 27 for the paper's four.
-
-    ``stem`` width; per stage ``depth``, mean ``growth``, mean ``squeeze``, ``expansion`` (expand
-    over squeeze) and ``transition`` (over the concatenation); ``decoder`` widths and expansion
-    ``multiplicity`` of the first and last upconv, geometric in between; ``taper`` (how growth
-    changes along a stage, as an exponent) and ``spread`` (sd of the log of module widths).
-    """
-    per_stage = ("depth", "growth", "squeeze", "expansion", "transition")
-    numbered = [f"{name}.{number}" for name in per_stage for number in range(1, stages + 1)]
-    decoder = ("decoder.first", "decoder.last", "multiplicity.first", "multiplicity.last")
-    return ("stem", *numbered, *decoder, "taper", "spread")
-
-
-def _reach(name: str, knob: Knob, factor: float) -> Gene:
-    low = max(1, math.floor(knob.low / factor))
-    return Gene(name=name, low=low, high=max(low, math.ceil(knob.high * factor)))
+def _jitter(spread: float, random: Random) -> float:
+    """A log-normal factor of mean one: ``spread`` makes modules differ, not networks grow."""
+    return math.exp(spread * random.gauss(0, 1) - spread * spread / 2)
 
 
 def _between(first: float, last: float, share: float) -> float:

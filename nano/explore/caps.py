@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from nano.cost.count import Cost, count
 from nano.design.design import Design
-from nano.design.prototype import Knobs, Prototype
+from nano.design.knobs import Knobs
+from nano.design.prototype import Prototype
 from nano.errors import StudyError
 from nano.score import Requirements
 

@@ -20,7 +20,8 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from nano.design.design import Design
-from nano.design.prototype import Knob, Prototype
+from nano.design.knobs import Knob
+from nano.design.prototype import Prototype
 from nano.explore.caps import Caps
 from nano.seeds import derive_seed
 

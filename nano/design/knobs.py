@@ -1,0 +1,104 @@
+"""Knobs: the few interpretable numbers of a prototype that plain samplers see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nano.errors import DesignError
+
+Knobs = Mapping[str, float]
+
+# What a knob's range must lie within, by the first part of its name: beyond, nothing is compact
+# any more, and counts of a population would leave 64 bits.
+LIMITS = {
+    "stem": (1, 1024),
+    "depth": (1, 128),
+    "growth": (1, 1024),
+    "squeeze": (1, 1024),
+    "expansion": (0.1, 32),
+    "transition": (0.01, 4),
+    "decoder": (1, 1024),
+    "multiplicity": (0.1, 32),
+    "taper": (-2, 2),
+    "spread": (0, 1),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knob:
+    """One bounded, interpretable number.
+
+    Attributes:
+        name: E.g. ``growth.3``: the mean width of stage 3's modules.
+        low: Smallest value.
+        high: Largest value.
+        integer: Whether only whole numbers are meant.
+        log: Whether equal ratios are equal steps (widths) rather than equal differences.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    name: str
+    low: float
+    high: float
+    integer: bool = False
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        range_ = f"knob {self.name} = [{self.low:g}, {self.high:g}]"
+        if not -math.inf < self.low <= self.high < math.inf:
+            raise DesignError(f"{range_}: write [low, high], low first")
+        if self.log and self.low <= 0:
+            raise DesignError(f"{range_}: must stay above zero")
+        if self.integer and (self.low % 1 or self.high % 1):
+            raise DesignError(f"{range_}: only whole numbers")
+
+    def clip(self, value: float) -> float:
+        """The nearest value the knob can take."""
+        value = min(max(value, self.low), self.high)
+        return round(value) if self.integer else value
+
+    def at(self, share: float) -> float:
+        """The value at a share of the range: 0 the lowest, 1 the highest."""
+        if self.log:
+            return self.clip(self.low * (self.high / self.low) ** share)
+        return self.clip(self.low + share * (self.high - self.low))
+
+    def share(self, value: float) -> float:
+        """Where a value lies in the range, in [0, 1]; inverse of `at` up to rounding."""
+        if self.high == self.low:
+            return 0.0
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+
+def knob_names(stages: int) -> tuple[str, ...]:
+    """The knobs of a prototype with that many stages: 27 for the paper's four.
+
+    ``stem`` width; per stage ``depth``, mean ``growth``, mean ``squeeze``, ``expansion`` (expand
+    over squeeze) and ``transition`` (over the concatenation); ``decoder`` widths and expansion
+    ``multiplicity`` of the first and last upconv, geometric in between; ``taper`` (how growth
+    changes along a stage, as an exponent) and ``spread`` (sd of the log of module widths).
+    """
+    per_stage = ("depth", "growth", "squeeze", "expansion", "transition")
+    numbered = [f"{name}.{number}" for name in per_stage for number in range(1, stages + 1)]
+    decoder = ("decoder.first", "decoder.last", "multiplicity.first", "multiplicity.last")
+    return ("stem", *numbered, *decoder, "taper", "spread")
+
+
+def check_knobs(knobs: Sequence[Knob], stages: int) -> None:
+    """Raise a DesignError unless these are the knobs of that many stages, within `LIMITS`."""
+    expected, given = knob_names(stages), tuple(knob.name for knob in knobs)
+    if given != expected:
+        raise DesignError(f"knobs {', '.join(given)}; expected {', '.join(expected)}")
+    for knob in knobs:
+        low, high = LIMITS[knob.name.partition(".")[0]]
+        if not low <= knob.low <= knob.high <= high:
+            raise DesignError(
+                f"knob {knob.name} = [{knob.low:g}, {knob.high:g}]:"
+                f" must lie within [{low:g}, {high:g}]"
+            )
