@@ -108,7 +108,8 @@ def naive_step(data: DepthSet, seed: int) -> Step:
     def take(step: int) -> float:
         images, depth = gather(data, *order.at(step))
         output = network(network_input(images))[:, 0]
-        blocks = depth.float().unfold(1, 2, 2).unfold(2, 2, 2).flatten(-2)
+        near = depth.float().masked_fill(depth > RECIPE.max_depth_m, 0)
+        blocks = near.unfold(1, 2, 2).unfold(2, 2, 2).flatten(-2)
         known = (blocks > 0).sum(-1)
         truth = blocks.sum(-1) / known.clamp(min=1)
         loss = (output - (truth.clamp(min=1e-3) / 10).log()).abs()[known > 0].mean()

@@ -107,7 +107,7 @@ def _check_dense(recipe: Recipe, data: DepthSet) -> None:
     """
     # Spread over the split, because neighbours in a drive look alike.
     places = torch.linspace(0, len(data) - 1, min(_DENSE_IMAGES, len(data))).long().numpy()
-    truth = half_truth(torch.from_numpy(data.depth[places]).float())
+    truth = half_truth(torch.from_numpy(data.depth[places]).float(), recipe.max_depth_m)
     share = whole_share(truth > 0, recipe.ssim)
     if share < _DENSE_SHARE:
         side = SIDES[recipe.ssim]

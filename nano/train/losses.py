@@ -21,9 +21,16 @@ DATA_RANGE = {"log": math.log(80.0), "inverse": 80.0}
 DENSEDEPTH_L1 = 0.1  # DenseDepth, eq. 1: lambda; its other two terms weigh 1
 
 
-def half_truth(depth: Float[Tensor, "B H W"]) -> Float[Tensor, "B 1 H/2 W/2"]:
-    """Truth at the head's resolution: the mean of each 2x2's known pixels, 0 where none is."""
+def half_truth(
+    depth: Float[Tensor, "B H W"], max_depth_m: float = 0.0
+) -> Float[Tensor, "B 1 H/2 W/2"]:
+    """Truth at the head's resolution: the mean of each 2x2's known pixels, 0 where none is.
+
+    Pixels beyond ``max_depth_m`` count as unknown; 0 sets no limit.
+    """
     depth = depth[:, None]
+    if max_depth_m:
+        depth = depth * (depth <= max_depth_m)
     known = functional.avg_pool2d((depth > 0).float(), 2)
     return functional.avg_pool2d(depth, 2) / known.clamp(min=0.25)
 

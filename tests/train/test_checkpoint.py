@@ -87,6 +87,10 @@ def test_another_trainings_checkpoint_is_refused(
         train(design, recipe, make_set(), seed=1, checkpoint=path)
     with pytest.raises(RunError, match="data toy train, 10 images"):
         train(design, recipe, make_set(images=11), seed=0, checkpoint=path)
+    brighter = make_set()
+    brighter.images[:] += 1
+    with pytest.raises(RunError, match="another training: frames "):
+        train(design, recipe, brighter, seed=0, checkpoint=path)
     with pytest.raises(RunError, match="recipe"):
         train(design, replace(recipe, flip=0.1), make_set(), seed=0, checkpoint=path)
     with pytest.raises(RunError, match="order_seed 0 there, 1 here"):

@@ -54,6 +54,7 @@ def test_truth_is_halved_by_the_mean_of_known_pixels() -> None:
     depth = torch.tensor([[[2.0, 4.0, 0.0, 0.0], [6.0, 8.0, 0.0, 3.0]]])
     assert half_truth(depth).tolist() == [[[[5.0, 3.0]]]]
     assert half_truth(torch.zeros(1, 2, 2)).tolist() == [[[[0.0]]]]
+    assert half_truth(depth, max_depth_m=6.0).tolist() == [[[[4.0, 3.0]]]]
 
 
 def test_l1_by_hand() -> None:

@@ -18,12 +18,13 @@ from nano.train.__main__ import main
 REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def study(tmp_path: Path) -> list[str]:
-    """Options that choose a few small scenes."""
-    file = tmp_path / "study.toml"
-    file.write_text('[data]\nset = "scenes"\nsize = [32, 64]\ntrain = 20\nvalidation = 4\n')
-    return ["--data", str(file), "--cache", str(tmp_path / "cache"), "--set", "batch=4"]
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options that choose a few small scenes, rendered once."""
+    folder = tmp_path_factory.mktemp("study")
+    file = folder / "study.toml"
+    file.write_text('[data]\nset = "scenes"\nsize = [32, 64]\ntrain = 9\nvalidation = 4\n')
+    return ["--data", str(file), "--cache", str(folder / "cache"), "--set", "batch=4"]
 
 
 def train_tiny(study: list[str], out: Path, *more: str) -> None:
@@ -119,6 +120,8 @@ def test_an_interrupted_command_goes_on_where_it_was(
     assert running.returncode == code, rest
     assert "the same command goes on from there" in rest
     assert [file.name for file in interrupted.iterdir()] == ["checkpoint"]
+    if sent == signal.SIGTERM:
+        return  # what follows does not depend on the signal
     for out in (interrupted, whole):
         assert main([*command[3:], "--out", str(out)]) == 0
     curves = [(out / "curve.csv").read_text() for out in (interrupted, whole)]
