@@ -194,6 +194,17 @@ def prepare_sets(
     return Sets(**{name: prepared(name) for name in SPLIT_NAMES})
 
 
+def check_splits(table: ScenesTable | KittiTable) -> None:
+    """Whether the splits can be told apart, as far as that is known without the data.
+
+    Raises:
+        DataError: An unknown list or drive, or a drive that two splits share.
+    """
+    if isinstance(table, KittiTable):
+        chosen = {"train": table.train, "validation": table.validation, "test": table.test}
+        _refuse_shared_drives({name: _drives(drives) for name, drives in chosen.items()})
+
+
 def protocol_changes(truth: str) -> dict[str, object]:
     """The keys of a KITTI table that a protocol's kind of truth decides, for the Eigen lists."""
     test = "eigen-test-annotated" if truth == "annotated" else "eigen-test"
@@ -227,9 +238,7 @@ def _kitti(table: KittiTable, base: Path, split: SplitName) -> KittiSource:
 
 
 def _kitti_frames(table: KittiTable, roots: list[Path], split: SplitName) -> tuple[Frame, ...]:
-    chosen = {"train": table.train, "validation": table.validation, "test": table.test}
-    drives = {name: _drives(drives) for name, drives in chosen.items()}
-    _refuse_shared_drives(drives)
+    check_splits(table)
 
     def frames(chosen: Drives) -> tuple[Frame, ...]:
         if isinstance(chosen, str):

@@ -1,26 +1,39 @@
 """The study file: one TOML file is the whole experiment.
 
 Checked by pydantic at this boundary; unknown keys are errors with a suggestion, and every problem
-is one line that says where it stands.
+is one line that says where it stands (`nano.explore.explain`).
 """
 
 from __future__ import annotations
 
-import difflib
-import re
+import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from nano.data.sets import DataTable, ScenesTable
-from nano.design.presets import PRESETS, prototype
+from nano.data.sets import DataTable, KittiTable, ScenesTable, check_splits
+from nano.design.presets import PRESETS, preset, prototype
 from nano.design.prototype import Prototype
-from nano.errors import StudyError
-from nano.score import ACCURACY_FORMS, AT_MOST_MEASURED, Requirements, Utility
+from nano.errors import InputError, StudyError
+from nano.evaluate.protocol import PROTOCOLS
+from nano.evaluate.run import check_truth
+from nano.explore.explain import Origin, explain, suggestion
+from nano.explore.overrides import override
+from nano.score import (
+    ACCURACY_FORMS,
+    AT_MOST_MEASURED,
+    REQUIRABLE,
+    Requirements,
+    Utility,
+    parse_requirement,
+)
 from nano.train.recipe import Recipe, recipe_from_plain
+
+_MEASURABLE = tuple(n for n in REQUIRABLE if n not in (*AT_MOST_MEASURED, "fps"))
 
 
 class _Table(BaseModel):
@@ -30,7 +43,7 @@ class _Table(BaseModel):
 class PrototypeTable(_Table):
     """[prototype]: the family that is searched."""
 
-    name: Literal["depthnet"] = "depthnet"
+    name: Literal["depthnet"] = Field(default="depthnet", description="the only family so far")
     preset: str = Field(
         default="depthnet-small", description=f"the design that seeds it: {', '.join(PRESETS)}"
     )
@@ -43,29 +56,31 @@ class PrototypeTable(_Table):
 class UtilityTable(_Table):
     """[utility]: what is maximised, 20 log10(a^kappa / (p^beta m^gamma)) in decibels."""
 
-    kind: Literal["netscore"] = "netscore"
-    kappa: float = Field(default=0.7, gt=0)
-    beta: float = Field(default=0.15, ge=0)
-    gamma: float = Field(default=0.15, ge=0)
+    kind: Literal["netscore"] = Field(default="netscore", description="the only one so far")
+    kappa: float = Field(default=0.7, gt=0, description="exponent of the accuracy a in percent")
+    beta: float = Field(default=0.15, ge=0, description="exponent of the parameters p in millions")
+    gamma: float = Field(default=0.15, ge=0, description="exponent of the MACs m in billions")
     accuracy: str = Field(
-        default="d1*(1-abs_rel)", description=f"one of {', '.join(ACCURACY_FORMS)}"
+        default="d1*(1-abs_rel)",
+        description=f"a of delta1 and abs_rel: one of {', '.join(ACCURACY_FORMS)}",
     )
 
     @field_validator("accuracy")
     @classmethod
     def _known(cls, form: str) -> str:
         if form not in ACCURACY_FORMS:
-            raise ValueError(f"unknown form; known: {', '.join(ACCURACY_FORMS)}")
+            raise ValueError(f"unknown form; {suggestion(form, ACCURACY_FORMS)}")
         return form
-
-
-GENERATORS = ("random", "tpe", "cmaes", "nsga2", "evolution")
 
 
 class GeneratorTable(_Table):
     """[generator]: what proposes designs."""
 
-    kind: Literal["random", "tpe", "cmaes", "nsga2", "evolution"] = "tpe"
+    kind: Literal["random", "tpe", "cmaes", "nsga2", "evolution"] = Field(
+        default="tpe",
+        description="tpe learns from every trial; evolution and nsga2 breed the best; cmaes needs"
+        " hundreds of trials; random is the baseline",
+    )
 
 
 class TrainingTable(_Table):
@@ -84,12 +99,18 @@ class ConfirmTable(_Table):
 class StagesTable(_Table):
     """[stages]: how a design is trained, cheapest first."""
 
-    rungs: tuple[TrainingTable, ...] = ()
-    final: TrainingTable = TrainingTable(steps=600)
+    rungs: tuple[TrainingTable, ...] = Field(
+        default=(), description="short trainings, each longer than the one before"
+    )
+    final: TrainingTable = Field(
+        default=TrainingTable(steps=600), description="the training that requirements belong to"
+    )
     keep: float = Field(
         default=1 / 3, gt=0, le=1, description="share of the designs of a rung that goes on"
     )
-    confirm: ConfirmTable = ConfirmTable()
+    confirm: ConfirmTable = Field(
+        default=ConfirmTable(), description="retraining of the best with fresh seeds"
+    )
     recipe: str | dict[str, Any] = Field(
         default="quick", description="a recipe's name, or a table that may start from one"
     )
@@ -109,17 +130,32 @@ class EvaluateTable(_Table):
 class StudyFile(_Table):
     """A complete experiment; nothing that changes its results is a flag of the command."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$",
+        description="of the study in its storage, and of the run folder",
+    )
     about: str = Field(default="", description="free text, shown in the report")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="decides proposals, starts and orders of images")
     trials: int = Field(default=30, gt=0, description="designs that get a trial")
-    data: DataTable = ScenesTable()
-    prototype: PrototypeTable = PrototypeTable()
-    utility: UtilityTable = UtilityTable()
-    require: dict[str, str] = Field(default_factory=dict)
-    generator: GeneratorTable = GeneratorTable()
-    stages: StagesTable = StagesTable()
-    evaluate: EvaluateTable | None = None
+    data: DataTable = Field(
+        default=ScenesTable(), description="images with depth: set = scenes or kitti"
+    )
+    prototype: PrototypeTable = Field(
+        default=PrototypeTable(), description="the family that is searched"
+    )
+    utility: UtilityTable = Field(default=UtilityTable(), description="what is maximised")
+    require: dict[str, str] = Field(
+        default_factory=dict,
+        description='what must hold, by name, e.g. delta1 = ">= 0.89 + 0.005" (the search asks for'
+        f' 0.005 more) or params = "<= 2M"; names: {", ".join(_MEASURABLE)}',
+    )
+    generator: GeneratorTable = Field(default=GeneratorTable(), description="what proposes designs")
+    stages: StagesTable = Field(
+        default=StagesTable(), description="how a design is trained, cheapest first"
+    )
+    evaluate: EvaluateTable | None = Field(
+        default=None, description="a function of the user's in place of the built-in training"
+    )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -127,14 +163,8 @@ class StudyFile(_Table):
         return self.data.size
 
     def requirements(self) -> Requirements:
-        """The parsed bounds; raises a StudyError for nonsense and for what cannot be measured."""
-        requirements = Requirements.parse(self.require)
-        for item in requirements.items:
-            if item.name in (*AT_MOST_MEASURED, "fps"):
-                raise StudyError(
-                    f"[require] {item.name}: this version measures nothing on devices; leave it out"
-                )
-        return requirements
+        """The parsed bounds."""
+        return Requirements.parse(self.require)
 
     def weights(self) -> Utility:
         """The utility with its weights."""
@@ -171,6 +201,8 @@ def read_study(path: Path, overrides: Sequence[str] = ()) -> StudyFile:
 
     Raises:
         StudyError: One line: file, line, table, key, and what would be right.
+        DesignError: Likewise, for a prototype or a size from which no network can be built.
+        DataError: Likewise, for splits that cannot be.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -182,31 +214,77 @@ def read_study(path: Path, overrides: Sequence[str] = ()) -> StudyFile:
         plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as damaged:
         raise StudyError(f"{path}: not TOML: {damaged}") from damaged
-    _anchor_roots(plain, path.resolve().parent)
-    for override in overrides:
-        _apply(plain, override)
-    _anchor_roots(plain, Path.cwd())
-    study = parse_study(plain, str(path), text)
-    check_study(study)
+    _anchor_roots(plain, path.resolve().parent, str(path))
+    overridden = {override(plain, text): text for text in overrides}
+    _anchor_roots(plain, Path.cwd(), "--set")
+    origin = Origin(where=str(path), text=text, overrides=overridden)
+    study = _validated(plain, origin)
+    check_study(study, origin)
     return study
 
 
-def parse_study(plain: Mapping[str, Any], where: str, text: str = "") -> StudyFile:
-    """The study in parsed TOML; ``text`` lets messages name the line."""
+def parse_study(plain: Mapping[str, Any], where: str) -> StudyFile:
+    """The study in parsed TOML; raises a StudyError that names ``where``."""
+    return _validated(plain, Origin(where=where, overrides={}))
+
+
+def _validated(plain: Mapping[str, Any], origin: Origin) -> StudyFile:
+    plain = _plainer(plain)
     try:
-        return StudyFile.model_validate(_defaulted(plain))
+        # By way of JSON, where strict types still admit a list for a tuple.
+        return StudyFile.model_validate_json(json.dumps(plain, default=str), strict=True)
     except ValidationError as invalid:
-        raise StudyError(_explain(invalid, where, text)) from invalid
+        schema = StudyFile.model_json_schema()
+        raise StudyError(explain(invalid, plain, schema, origin)) from invalid
 
 
-def check_study(study: StudyFile) -> None:
-    """Everything that can be wrong without looking at data: raises a StudyError or DesignError."""
-    study.requirements()
-    study.recipe()
-    study.family().preset.check_size(study.size)
-    spends = [images for _, images in study.trainings()]
-    if spends != sorted(set(spends)):
-        raise StudyError(f"[stages] rungs and final must grow in steps, got images {spends}")
+def check_study(study: StudyFile, origin: Origin) -> None:
+    """Everything else that can be wrong without looking at data or counting.
+
+    Raises:
+        StudyError: Requirements, recipe, protocol or rungs that cannot be meant.
+        DesignError: A prototype or a size from which no network can be built.
+        DataError: Splits that cannot be, or truth that the protocol is not defined on.
+    """
+
+    def grow() -> None:
+        images = [images for _, images in study.trainings()]
+        if images != sorted(set(images)):
+            steps = [one.steps for one in (*study.stages.rungs, study.stages.final)]
+            raise StudyError(f"[stages] rungs and final must grow in steps, got {steps}")
+
+    checks: list[tuple[tuple[str, ...], Callable[[], object]]] = [
+        *((("require", item[0]), partial(_requirement, *item)) for item in study.require.items()),
+        (("stages", "recipe"), study.recipe),
+        (("prototype", "preset"), lambda: preset(study.prototype.preset)),
+        (("prototype", "ranges"), study.family),
+        (("data", "size"), lambda: study.family().preset.check_size(study.size)),
+        (("data", "protocol"), lambda: _check_protocol(study.data)),
+        (("data",), lambda: check_splits(study.data)),
+        (("stages", "rungs"), grow),
+    ]
+    for path, check in checks:
+        try:
+            check()
+        except InputError as wrong:
+            raise type(wrong)(f"{origin.place(path)}: {wrong}") from wrong
+
+
+def _requirement(name: str, text: str) -> None:
+    parse_requirement(name, text)
+    if name not in _MEASURABLE:
+        raise StudyError(
+            f"[require] {name}: this version measures nothing on devices; leave it out"
+        )
+
+
+def _check_protocol(data: ScenesTable | KittiTable) -> None:
+    if data.protocol not in PROTOCOLS:
+        raise StudyError(
+            f'[data] protocol = "{data.protocol}": unknown; {suggestion(data.protocol, PROTOCOLS)}'
+        )
+    kind = "rendered" if isinstance(data, ScenesTable) else data.truth
+    check_truth(f'[data] set = "{data.set}"', kind, PROTOCOLS[data.protocol])
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -228,93 +306,28 @@ def _flat(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def _defaulted(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """``set = "scenes"`` may be left out: the data are told apart by it, so it is filled in."""
-    data = plain.get("data", {})
+def _plainer(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """What a person may leave out or write otherwise, as the models want it."""
+    plain = dict(plain)
+    data, prototype = plain.get("data", {}), plain.get("prototype")
     if isinstance(data, Mapping) and "set" not in data:
-        return {**plain, "data": {"set": "scenes", **data}}
-    return dict(plain)
+        plain["data"] = {"set": "scenes", **data}  # the kinds of data are told apart by it
+    if isinstance(prototype, Mapping) and isinstance(prototype.get("ranges"), Mapping):
+        # growth.3 = [4, 8] is a table in a table to TOML, and one knob to us.
+        plain["prototype"] = {**prototype, "ranges": dict(_flat(prototype["ranges"]))}
+    return plain
 
 
-def _apply(plain: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    steps = key.strip().split(".")
-    if not equals or not all(steps):
-        raise StudyError(f"--set {override}: write KEY=VALUE, e.g. --set data.size=[64,192]")
-    table = plain
-    for step in steps[:-1]:
-        inner = table.setdefault(step, {})
-        if not isinstance(inner, dict):
-            raise StudyError(f"--set {override}: {step} is not a table")
-        table = inner
-    try:
-        table[steps[-1]] = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        table[steps[-1]] = value.strip()  # a bare word or a bound such as >= 0.6
+def _anchor_roots(plain: dict[str, Any], base: Path, where: str) -> None:
+    """Make the roots of data absolute, in place."""
 
+    def anchored(root: Any) -> Any:
+        try:
+            return str(base / Path(root).expanduser()) if isinstance(root, str) else root
+        except RuntimeError as nobody:
+            raise StudyError(f'{where}: [data] root = "{root}": {nobody}') from nobody
 
-def _anchor_roots(plain: dict[str, Any], base: Path) -> None:
     data = plain.get("data")
-    if not isinstance(data, dict) or "root" not in data:
-        return
-    root = data["root"]
-    if isinstance(root, str):
-        data["root"] = str(base / Path(root).expanduser())
-    elif isinstance(root, list):
-        data["root"] = [
-            str(base / Path(one).expanduser()) if isinstance(one, str) else one for one in root
-        ]
-
-
-# --- messages ------------------------------------------------------------------------------------
-
-
-def _explain(invalid: ValidationError, where: str, text: str) -> str:
-    first = invalid.errors()[0]
-    steps = [str(step) for step in first["loc"] if str(step) not in {"scenes", "kitti"}]
-    table, key = ".".join(steps[:-1]), steps[-1] if steps else ""
-    line = _line_of(text, table, key)
-    place = f"{where}:{line}" if line else where
-    name = f"[{table}] {key}" if table else key
-    if first["type"] == "extra_forbidden":
-        known = _keys_of(steps[:-1])
-        near = difflib.get_close_matches(key, known, n=1)
-        hint = f'; did you mean "{near[0]}"?' if near else f"; known: {', '.join(known)}"
-        return f"{place}: {name}: unknown key{hint}"
-    if first["type"] == "missing":
-        return f"{place}: {name}: missing"
-    message = first["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
-    return f"{place}: {name}: {message[0].lower()}{message[1:]}{got}"
-
-
-def _keys_of(steps: Sequence[str]) -> list[str]:
-    """Keys of the table at ``steps``, of every kind of data where there are several."""
-    schema = StudyFile.model_json_schema()
-    node: Mapping[str, Any] = schema
-    for step in steps:
-        nodes = _resolved(schema, node.get("properties", {}).get(step, {}))
-        node = next((n for n in nodes if "properties" in n), {})
-        if len(nodes) > 1:
-            merged = {k: v for n in nodes for k, v in n.get("properties", {}).items()}
-            node = {"properties": merged}
-    return sorted(node.get("properties", {}))
-
-
-def _resolved(schema: Mapping[str, Any], node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    options = [node, *node.get("anyOf", []), *node.get("oneOf", [])]
-    named = [n["$ref"].rpartition("/")[2] for n in options if "$ref" in n]
-    return [schema["$defs"][name] for name in named] or [node]
-
-
-def _line_of(text: str, table: str, key: str) -> int | None:
-    """The line where ``key`` is set under ``[table]``, if it stands there in plain sight."""
-    current = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
-            current = header[1]
-            if f"{table}.{key}".lstrip(".") == current:
-                return number
-        elif current == table and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
-            return number
-    return None
+    if isinstance(data, dict) and "root" in data:
+        root = data["root"]
+        data["root"] = [anchored(one) for one in root] if isinstance(root, list) else anchored(root)
