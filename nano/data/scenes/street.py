@@ -14,7 +14,7 @@ from nano.data.scenes.weather import light_and_film
 from nano.data.scenes.world import Camera, Line, Road, Side, World
 
 _BEGINS_M = -12.0  # things start that far behind the camera
-_ENDS_M = 105.0
+_ENDS_M = 95.0
 _MOST_VEHICLES = 16
 
 

@@ -179,10 +179,13 @@ def round_colours(world: World, view: View, visible: Visible, pixels: NDArray[np
     inverse = visible.inverse_depth.ravel().take(pixels)
     place = [view.rays[axis].ravel().take(pixels) / inverse for axis in range(3)]
     things = world.rounds
+    eye_x, eye_y, eye_z = view.eye.tolist()
     table = np.array(
         [
             (
-                *(view.eye - (r.x, r.y, r.z)).tolist(),
+                eye_x - r.x,
+                eye_y - r.y,
+                eye_z - r.z,
                 1.0 / r.radius**2,
                 0.0 if r.is_cylinder else 1.0 / r.half_height**2,
                 *_row(r.surface)[:4],
