@@ -42,6 +42,7 @@ _SIGNS: tuple[tuple[Rgb, Rgb], ...] = (
     ((0.50, 0.03, 0.03), (0.75, 0.75, 0.75)),
 )
 _DETAIL_M = 40.0
+_ARM_VISIBLE_M = 28.0  # beyond, a pole is thinner than a pixel and its arm would seem to float
 _METAL: Rgb = (0.20, 0.21, 0.21)
 
 
@@ -176,6 +177,8 @@ def lamp(dice: Dice, place: Place, *, towards_road: float) -> tuple[list[Solid],
     x, y, heading = place
     height = dice.uniform(5.0, 8.5)
     metal = Surface(colour=_METAL, mottle=0.03)
+    if x > _ARM_VISIBLE_M:
+        return [], [_pole(x, y, height, 0.09, metal)]
     reach = 1.3 * towards_road
     arm_x, arm_y = x - math.sin(heading) * reach / 2, y + math.cos(heading) * reach / 2
     arm = box(
@@ -221,7 +224,7 @@ def sign(dice: Dice, place: Place) -> tuple[list[Solid], list[Round]]:
         width=width,
         surfaces=skin(metal, rear=face),
     )
-    return [plate], [_pole(x, y, foot + height, 0.04, metal)]
+    return [plate], [_pole(x, y, foot + height, 0.05, metal)]
 
 
 def signal(dice: Dice, place: Place) -> tuple[list[Solid], list[Round]]:

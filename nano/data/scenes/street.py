@@ -323,7 +323,7 @@ def _furnish(dice: Dice, road: Road, side: float, verge: Side, things: _Things) 
                 things.add(lamp(dice, road.place(along, kerb), towards_road=-side))
             along += spacing
     for _ in range(dice.integer(0, 2)):
-        things.add(sign(dice, road.place(dice.uniform(8.0, 50.0), kerb + side * 0.2)))
+        things.add(sign(dice, road.place(dice.uniform(8.0, 36.0), kerb + side * 0.2)))
     if road.crossing is not None and dice.chance(0.6):
         things.add(signal(dice, road.place(road.crossing[0] - 1.0, kerb)))
     if verge.pavement > 1.3:
