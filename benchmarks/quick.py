@@ -1,0 +1,64 @@
+"""The default study, whole: its time, what of it is not training or evaluation, and what it finds.
+
+``python -m benchmarks.run quick`` runs it as a user would, in a folder of its own; the scenes are
+rendered before, because that is done once for all studies.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from nano.data.cache import default_cache
+from nano.data.sets import prepare_sets
+from nano.explore.__main__ import default_study
+from nano.explore.study import read_study
+from nano.machine import cores
+
+ASKED = {"minutes": "<= 6", "overhead_percent": "<= 3", "trials": ">= 30"}
+
+
+def measure() -> dict[str, Any]:
+    """Run the study once; about five minutes on two cores."""
+    study = read_study(default_study())
+    began = time.perf_counter()
+    prepare_sets(study.data, Path(), default_cache(), workers=cores())
+    rendering = time.perf_counter() - began
+    with TemporaryDirectory() as folder:
+        before = getrusage(RUSAGE_CHILDREN)
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "nano.explore", "--quiet", "--out", folder], check=False
+        )
+        wall = time.perf_counter() - began
+        after = getrusage(RUSAGE_CHILDREN)
+        run = json.loads(Path(folder, "run.json").read_text(encoding="utf-8"))
+        with Path(folder, "trials.csv").open(encoding="utf-8") as table:
+            trials = sum(1 for _ in table) - 1
+    summary = run["summary"]
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    workers = summary["workers"]
+    best, reference = summary.get("best", {}), summary.get("reference", {})
+    return {
+        "exit_code": done.returncode,
+        "minutes": wall / 60,
+        "rendering_seconds": rendering,
+        "trials": trials,
+        "busy_seconds": summary["busy_seconds"],
+        "cpu_seconds": cpu,
+        "workers": workers,
+        # Work that is neither training nor evaluation: processor time beyond that of trainings.
+        "overhead_percent": 100 * max(0.0, cpu - summary["busy_seconds"]) / cpu,
+        # The same with waiting in it: start of processes, ends of phases where a worker idles.
+        "idle_or_overhead_percent": 100 * (1 - summary["busy_seconds"] / (workers * wall)),
+        "best_netscore": best.get("netscore"),
+        "best_delta1": best.get("delta1"),
+        "reference_netscore": reference.get("netscore"),
+        "gain_db": best.get("netscore", 0.0) - reference.get("netscore", 0.0),
+    }
