@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -126,7 +127,7 @@ def summarised(
     reference = [r for j, r in zip(jobs, readings, strict=True) if j.design.key == preset.key]
     table = {(j.design.key, j.stage, j.seed): r for j, r in zip(jobs, readings, strict=True)}
     stages = [stage for stage, _ in study.trainings()]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "key": design.key,
             "params": caps.cost(design).params,
@@ -138,7 +139,7 @@ def summarised(
     ]
     correlations = {
         f"{a} -> {b}": float(spearmanr([r[a] for r in rows], [r[b] for r in rows]).statistic)
-        for a, b in zip(stages, stages[1:], strict=False)
+        for a, b in pairwise(stages)
     }
     noise = (fmean((r["final"] - r["final, another seed"]) ** 2 for r in rows) / 2) ** 0.5
     return {
