@@ -128,7 +128,7 @@ def test_what_is_wrong_in_an_override_names_the_override(write: Write, override:
         read_study(write(BEGINNING), [override])
     assert OVERRIDDEN_WRONG[override] in str(wrong.value)
     assert str(wrong.value).startswith(
-        ("--set: " if "~nobody" in override else f"--set {override}: ")
+        "--set: " if "~nobody" in override else f"--set {override}: "
     )
 
 
