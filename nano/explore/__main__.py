@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("study", nargs="?", type=Path, metavar="STUDY.toml", help="the experiment")
     p.add_argument("--trials", type=_positive, metavar="N", help="trials in all (else the file's)")
-    p.add_argument("--hours", type=float, metavar="H", help="start no new trial after H hours")
+    p.add_argument("--hours", type=_hours, metavar="H", help="start no new trial after H hours")
     p.add_argument("--workers", type=_positive, metavar="W", help="processes (else one per core)")
     p.add_argument("--out", type=Path, metavar="DIR", help="run folder (else runs/NAME)")
     p.add_argument(
@@ -105,10 +105,19 @@ def _show(options: argparse.Namespace) -> str:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = -1.0
+    if not 0 <= hours < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours")
+    return hours
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 import tomli_w
 
 from nano.errors import OutputError, RunError
-from nano.files import from_plain, read_json, unwritable, write_json, write_text
+from nano.files import from_plain, read_json, sync_folder, unwritable, write_json, write_text
 from nano.records import (
     Confirmation,
     Evaluation,
@@ -76,12 +76,14 @@ class RunFolder:
         """Keep one fresh seed's reading."""
         write_json(self.confirm(key) / f"seed-{index}" / "reading.json", reading)
 
-    def confirm_reading(self, key: str, index: int) -> Reading | None:
-        """The reading of a fresh seed, if it was taken before."""
-        path = self.confirm(key) / f"seed-{index}" / "reading.json"
-        if not path.exists():
-            return None
-        return from_plain(Reading, read_json(path, RunError), str(path), RunError)
+    def confirm_readings(self, key: str, seeds: int) -> dict[int, Reading]:
+        """The readings of fresh seeds that were taken before, by number."""
+        paths = {i: self.confirm(key) / f"seed-{i}" / "reading.json" for i in range(seeds)}
+        return {
+            i: from_plain(Reading, read_json(path, RunError), str(path), RunError)
+            for i, path in paths.items()
+            if path.exists()
+        }
 
     def write_confirmation(self, confirmation: Confirmation) -> None:
         """Keep a finalist's confirmation."""
@@ -103,20 +105,28 @@ class RunFolder:
             for index, reading in enumerate(confirmation.readings)
             if reading.validation is not None
         ]
+        part = self.path / ".best.part"
+        shutil.rmtree(part, ignore_errors=True)  # of a killed process
         try:
-            if self.best.exists():
-                shutil.rmtree(self.best)
-            self.best.mkdir(parents=True)
+            part.mkdir()
             if scored:
                 source = self.confirm(confirmation.key) / f"seed-{max(scored)[1]}"
                 for name in ("design.json", "model.safetensors", "panel.png"):
-                    shutil.copyfile(source / name, self.best / name)
+                    shutil.copyfile(source / name, part / name)
             else:
                 source = self.trial(confirmation.number)
-                shutil.copyfile(source / "design.json", self.best / "design.json")
+                shutil.copyfile(source / "design.json", part / "design.json")
+            write_json(part / "metrics.json", confirmation)
+            self.remove_best()
+            part.replace(self.best)  # whole, or not there
+            sync_folder(self.path)
         except OSError as error:
             raise unwritable(self.best, error) from error
-        write_json(self.best / "metrics.json", confirmation)
+
+    def remove_best(self) -> None:
+        """Take back an earlier choice."""
+        if self.best.exists():
+            shutil.rmtree(self.best)
 
     def write_study(self, plain: Mapping[str, Any]) -> None:
         """study.toml, as run: overrides applied, defaults spelt out."""
@@ -133,8 +143,8 @@ class RunFolder:
         return dict(read_json(path, RunError)) if path.exists() else {}
 
 
-def open_folder(path: Path) -> RunFolder:
-    """Make the run folder, or take one of ours.
+def open_folder(path: Path, study: str) -> RunFolder:
+    """Make the run folder, or take the one of that study.
 
     Raises:
         RunError: The folder holds something else.
@@ -144,7 +154,7 @@ def open_folder(path: Path) -> RunFolder:
     try:
         if path.exists() and not path.is_dir():
             raise RunError(f"{path}: is a file; the run folder goes elsewhere: --out DIR")
-        known = {"study.toml", "run.json", "study.db", "log.txt", ".lock"}
+        known = {"study.toml", "run.json", "study.db", "log.txt", ".lock", "owners"}
         inside = {entry.name for entry in path.iterdir()} if path.exists() else set()
         if inside and not inside & known:
             raise RunError(
@@ -156,15 +166,25 @@ def open_folder(path: Path) -> RunFolder:
             raise OutputError(f"{path}: cannot be written: permission denied; choose --out DIR")
     except OSError as error:
         raise unwritable(path, error) from error
+    holds = folder.run().get("study", study)
+    if holds != study:
+        raise RunError(
+            f"{path}: holds the run of study {holds!r}; choose another folder: --out DIR"
+        )
     return folder
 
 
 @contextmanager
-def held(path: Path, *, what: str) -> Iterator[None]:
+def held(path: Path, *, busy: str | None) -> Iterator[None]:
     """Hold a lock file for as long as the block lasts; the system frees it when we die.
+
+    Args:
+        path: The lock file; made when missing, never removed here.
+        busy: What to say when another process holds it; None waits until it is free.
 
     Raises:
         RunError: Another process holds it.
+        OutputError: The file cannot be made.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,19 +193,19 @@ def held(path: Path, *, what: str) -> Iterator[None]:
         raise unwritable(path, error) from error
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as busy:
-            raise RunError(f"{path.parent}: {what}") from busy
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError as taken:
+            raise RunError(f"{path.parent}: {busy}") from taken
         yield
 
 
 def is_held(path: Path) -> bool:
     """Whether some living process holds the lock file."""
-    if not path.exists():
-        return False
-    with path.open("a") as file:
-        try:
+    try:
+        with path.open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
     return False

@@ -19,17 +19,21 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from nano.design.design import Design
 from nano.design.knobs import Knob
 from nano.design.prototype import Prototype
+from nano.errors import NanoError
 from nano.explore.caps import Caps
 from nano.seeds import derive_seed
 
 SEED = "seed"  # the parameter beside the knobs: decides how modules differ
-_DRAWS = 64  # proposals looked at before one is shrunk to the caps instead
+_DRAWS = 64  # proposals looked at before they are shrunk to the caps, and again after that
 FIXED = "fixed_params"  # where Optuna keeps what was enqueued
 
 SamplerFactory = Callable[[int], BaseSampler]
+
+
+class Exhausted(NanoError):
+    """No new design within the caps was found: few or none are left that were not tried."""
 
 
 def space(prototype: Prototype) -> dict[str, BaseDistribution]:
@@ -81,12 +85,23 @@ class CappedSampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Knobs and seed of a design that is new and within the caps."""
-        if trial.params or FIXED in trial.system_attrs:
+        """Knobs and seed of a design that is new and within the caps.
+
+        Raises:
+            Exhausted: There seems to be none left.
+        """
+        if FIXED in trial.system_attrs:
             return {}  # enqueued, or interrupted before: it has its parameters
         seed = derive_seed(self._seed, "propose", trial.number)
-        inner = self._factory(seed)
-        random = Random(seed)
+        proposal = self._proposal(study, trial, self._factory(seed), Random(seed))
+        # Kept whole before Optuna stores parameter by parameter: a kill in between must not leave
+        # half a proposal, to be completed by another one.
+        study._storage.set_trial_system_attr(trial._trial_id, FIXED, proposal)
+        return proposal
+
+    def _proposal(
+        self, study: optuna.Study, trial: FrozenTrial, inner: BaseSampler, random: Random
+    ) -> dict[str, Any]:
         seen = self._seen(study)
         knob_space = {name: d for name, d in self._space.items() if name != SEED}
         with warnings.catch_warnings():
@@ -101,10 +116,16 @@ class CappedSampler(BaseSampler):
                     if name not in knobs:
                         knobs[name] = inner.sample_independent(study, trial, name, distribution)
                 design_seed = random.randrange(2**31)
-                design = self._design(knobs, design_seed)
-                if design.key not in seen and self._caps.fit(design):
+                if self._will_do(knobs, design_seed, seen):
                     return {**knobs, SEED: design_seed}
-        return {**self._caps.shrink(knobs, design_seed), SEED: design_seed}
+        # All were too large, or tried before: the last one shrunk to the caps, and further.
+        for draw in range(_DRAWS):
+            drawn = self._caps.prototype.shrunk(knobs, 1 - draw / _DRAWS)
+            drawn = self._caps.shrink(drawn, design_seed)
+            if self._will_do(drawn, design_seed, seen):
+                return {**drawn, SEED: design_seed}
+            design_seed = random.randrange(2**31)
+        raise Exhausted(f"no new design within the caps in {2 * _DRAWS} draws")
 
     def sample_independent(
         self,
@@ -119,9 +140,10 @@ class CappedSampler(BaseSampler):
         preset = self._caps.prototype.preset
         return self._caps.prototype.knobs_of(preset)[param_name]
 
-    def _design(self, knobs: dict[str, Any], seed: int) -> Design:
+    def _will_do(self, knobs: dict[str, Any], seed: int, seen: set[str]) -> bool:
         prototype = self._caps.prototype
-        return prototype.design(prototype.expand(knobs, seed))
+        design = prototype.design(prototype.expand(knobs, seed))
+        return design.key not in seen and self._caps.fit(design)
 
     @staticmethod
     def _seen(study: optuna.Study) -> set[str]:

@@ -90,13 +90,16 @@ class Promotion:
         stage: str,
         pairs: Sequence[tuple[Accuracy, Accuracy]],
     ) -> Outlook | None:
-        """What the reading at ``stage`` foresees; None when there is no reading there."""
+        """What the reading at ``stage`` foresees; None when that is no score at all."""
         reading = _accuracy(evaluation, stage)
         if reading is None or not self._affordable(evaluation):
             return None
         delta1, sd = _foresee("delta1", reading, pairs)
         abs_rel, rel_sd = _foresee("abs_rel", reading, pairs)
         delta1, abs_rel = min(max(delta1, 0.0), 1.0), max(abs_rel, 0.0)
+        netscore = self.utility.score(delta1, abs_rel, evaluation.cost)
+        if not math.isfinite(netscore):
+            return None
         p_feasible = 1.0
         for name, value, spread in (("delta1", delta1, sd), ("abs_rel", abs_rel, rel_sd)):
             item = self.requirements.get(name)
@@ -108,7 +111,7 @@ class Promotion:
             delta1=delta1,
             abs_rel=abs_rel,
             sd=sd,
-            netscore=self.utility.score(delta1, abs_rel, evaluation.cost),
+            netscore=netscore,
             p_feasible=p_feasible,
         )
 

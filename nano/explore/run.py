@@ -5,42 +5,35 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import signal
-import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import optuna
 
 from nano.data.cache import default_cache
 from nano.data.sets import prepare_sets
-from nano.errors import (
-    EXIT_FEASIBLE,
-    EXIT_INTERRUPTED,
-    EXIT_TERMINATED,
-    NanoError,
-    RunError,
-)
-from nano.evaluate.protocol import protocol_named
+from nano.design.design import Design
+from nano.errors import EXIT_FEASIBLE, InputError, OutputError, RunError
 from nano.explore.caps import Caps
+from nano.explore.database import disk_full, open_storage
 from nano.explore.findings import Findings, chosen, finalists
 from nano.explore.folder import RunFolder, held, open_folder
 from nano.explore.generator import CappedSampler, sampler_factory
+from nano.explore.interrupts import Interrupts
+from nano.explore.journal import account, logging_to
 from nano.explore.lab import judge
 from nano.explore.promotion import Promotion
 from nano.explore.search import Budget, Driver
-from nano.explore.storage import Store, disk_full, open_storage
+from nano.explore.storage import Store
 from nano.explore.study import StudyFile
 from nano.explore.trainer import load_function
 from nano.explore.watch import JsonLines, Lines, LiveTable, Quiet, terminal
 from nano.explore.workers import Bench, Pool
-from nano.machine import commit, cores, machine, versions
+from nano.machine import cores
 from nano.records import Confirmation
 from nano.report.page import write_report
 from nano.report.tables import write_trials_csv
@@ -75,37 +68,6 @@ class Options:
     command: Sequence[str]
 
 
-class Interrupts:
-    """First Ctrl-C or SIGTERM: asked to stop. Second: KeyboardInterrupt, at once."""
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    def __call__(self) -> bool:
-        """Whether somebody asked to stop."""
-        return self.signal is not None
-
-    def _heard(self, signum: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            raise KeyboardInterrupt
-        self.signal = signum
-
-    @contextlib.contextmanager
-    def installed(self) -> Iterator[None]:
-        """Listen while the block lasts."""
-        old = {s: signal.signal(s, self._heard) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for signum, handler in old.items():
-                signal.signal(signum, handler)
-
-    @property
-    def exit_code(self) -> int:
-        """130 for Ctrl-C, 143 for SIGTERM."""
-        return EXIT_TERMINATED if self.signal == signal.SIGTERM else EXIT_INTERRUPTED
-
-
 def explore(study: StudyFile, options: Options) -> int:
     """Run or resume a study; returns the exit code.
 
@@ -117,27 +79,29 @@ def explore(study: StudyFile, options: Options) -> int:
     caps.check_reachable()
     if study.evaluate is not None:
         load_function(study.evaluate.callable, options.base)
-    folder = open_folder(options.out)
+    if options.join and not (options.storage or (options.out / "study.db").exists()):
+        raise RunError(f"--join: no study in {options.out} yet; start it without --join first")
+    folder = open_folder(options.out, study.name)
     interrupts = Interrupts()
     owner = folder.path / "owners" / f"{uuid.uuid4().hex}.lock"
     with contextlib.ExitStack() as stack:
-        stack.enter_context(held(owner, what="cannot be locked"))
+        stack.callback(owner.unlink, missing_ok=True)
+        stack.enter_context(held(owner, busy="cannot be locked"))
         if not options.join:
             busy = "another process works on this run; wait for it, or add workers with --join"
-            stack.enter_context(held(folder.path / ".lock", what=busy))
-        stack.enter_context(_logging_to(folder.log))
+            stack.enter_context(held(folder.path / ".lock", busy=busy))
+        stack.enter_context(logging_to(folder.log))
         stack.enter_context(interrupts.installed())
-        stack.callback(owner.unlink, missing_ok=True)
         try:
             return _run(study, options, folder, caps, owner, interrupts)
         except KeyboardInterrupt:
             return interrupts.exit_code
-        except NanoError as error:
+        except (InputError, OutputError) as error:
             _log.error("%s", error)
             raise
         except Exception as error:
             _log.exception("ended by")
-            full = disk_full(error)
+            full = disk_full(error, folder.path)
             if full is not None:
                 raise full from error
             raise
@@ -153,23 +117,17 @@ def _run(
 ) -> int:
     began = time.monotonic()
     store = _open_store(study, options, folder, caps, owner)
-    plain = study.plain()
-    store.claim(plain, caps.prototype.space)
-    watcher = _watcher(study, options)
+    store.claim(study.plain(), caps.prototype.space, _first(caps))
+    record = account(study, folder.run(), options.command)
     with contextlib.ExitStack() as stack:
+        watcher = _watcher(study, options)
         if isinstance(watcher, LiveTable):
             stack.enter_context(watcher)
-        record = _record(study, options, folder, caps)
         if not options.join:
-            folder.write_study(plain)
+            folder.write_study(study.plain())
             folder.write_run(record)
-            told, requeued = store.recover(caps.requirements)
-            if told or requeued:
-                again = ", ".join(f"#{n}" for n in requeued) or "none"
-                watcher.note(f"resuming: {len(store.evaluations())} trials done, again: {again}")
-            if not store.trials():
-                _enqueue_first(store, caps)
-        record["data"] = _prepare(study, options, watcher)
+            _recover(store, caps, watcher)
+        record["data"] = _prepare(study, options, watcher, interrupts)
         if isinstance(watcher, LiveTable):
             watcher.resume(store.evaluations())
         pool = stack.enter_context(Pool(bench=_bench(study, options, folder), size=options.workers))
@@ -180,12 +138,10 @@ def _run(
                 return EXIT_FEASIBLE if whole else interrupts.exit_code
             confirmations = _confirm(study, driver, store) if whole else None
         except KeyboardInterrupt:
-            pool.kill()
-            driver.requeue_all()
             watcher.note("stopped at once; the same command goes on")
             raise
         finally:
-            driver.requeue_all()
+            driver.give_back()
     return _conclude(study, options, folder, store, record, confirmations, interrupts, began)
 
 
@@ -205,24 +161,39 @@ def _open_store(
     )
 
 
-def _enqueue_first(store: Store, caps: Caps) -> None:
-    """The prototype first: the reference. Then the same, shrunk to the caps it is over."""
+def _first(caps: Caps) -> dict[str, Design]:
+    """The prototype: the reference. Then the same, shrunk to the caps it is over."""
     preset = caps.prototype.preset
-    store.enqueue(preset, "prototype")
+    first = {"prototype": preset}
     if not caps.fit(preset):
         knobs = caps.shrink(caps.prototype.knobs_of(preset), 0)
-        store.enqueue(caps.prototype.design(caps.prototype.expand(knobs, 0)), "prototype, shrunk")
+        shrunk = caps.prototype.design(caps.prototype.expand(knobs, 0))
+        if caps.fit(shrunk):
+            first["prototype, shrunk"] = shrunk
+    return first
+
+
+def _recover(store: Store, caps: Caps, watcher: Quiet) -> None:
+    """Pick up what earlier processes left, and say so."""
+    with store.turn():
+        told, requeued = store.recover(caps.requirements)
+    done = len(store.evaluations())
+    if done or told or requeued:
+        again = ", ".join(f"#{number}" for number in requeued) or "none"
+        watcher.note(f"resuming: {done} trials done, interrupted: {again}")
 
 
 def _watcher(study: StudyFile, options: Options) -> Quiet:
     if options.show == "table":
         return terminal(study.name, options.trials or study.trials)
     if options.show == "json":
-        return JsonLines(sys.stderr)
-    return Lines(sys.stderr) if options.show == "lines" else Quiet()
+        return JsonLines()
+    return Lines() if options.show == "lines" else Quiet()
 
 
-def _prepare(study: StudyFile, options: Options, watcher: Quiet) -> dict[str, str]:
+def _prepare(
+    study: StudyFile, options: Options, watcher: Quiet, interrupts: Interrupts
+) -> dict[str, str]:
     """Render or read the data once, before any worker starts; returns the captions."""
     if study.evaluate is not None:
         return {"all": f"read by {study.evaluate.callable}"}
@@ -233,6 +204,8 @@ def _prepare(study: StudyFile, options: Options, watcher: Quiet) -> dict[str, st
             shown.add(split)
             watcher.note(f"preparing {split}: {total} images, once for all studies")
         watcher.tick()
+        if interrupts():
+            raise KeyboardInterrupt  # nothing is lost: the data are prepared again
 
     sets = prepare_sets(
         study.data, options.base, default_cache(), workers=cores(), progress=progress
@@ -287,6 +260,7 @@ def _driver(
         size=study.size,
         origin=study.generator.kind,
         asked_to_stop=interrupts,
+        patient=not options.join,
     )
 
 
@@ -326,6 +300,8 @@ def _conclude(
     code = interrupts.exit_code if confirmations is None else found.exit_code
     if found.best is not None:
         folder.write_best(found.best)
+    elif confirmations is not None:
+        folder.remove_best()
     earlier = folder.run().get("summary", {}).get("seconds", 0.0)
     summary = found.summary() | {
         "exit_code": code,
@@ -342,50 +318,3 @@ def _conclude(
     else:
         print("\n".join(lines))
     return code
-
-
-# --- run.json ------------------------------------------------------------------------------------
-
-
-def _record(study: StudyFile, options: Options, folder: RunFolder, caps: Caps) -> dict[str, Any]:
-    before = folder.run()
-    if before and before.get("study") != study.name:
-        raise RunError(
-            f"{folder.path}: holds the run of study {before.get('study')!r}; choose another --out"
-        )
-    weights = study.weights()
-    known = study.evaluate is None
-    protocol = protocol_named(study.data.protocol).describe() if known else "the user's own"
-    command = {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "argv": list(options.command),
-    }
-    return {
-        **before,
-        "study": study.name,
-        "about": study.about,
-        "seed": study.seed,
-        "space": caps.prototype.space,
-        "generator": study.generator.kind,
-        "versions": versions(),
-        "commit": commit(Path(__file__).parent),
-        "machine": machine(),
-        "protocol": protocol,
-        "utility": weights.describe(),
-        "requirements": [item.describe() for item in caps.requirements.items],
-        "commands": [*before.get("commands", []), command],
-    }
-
-
-@contextlib.contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("nano")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        handler.close()

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nano.errors import InputError, NanoError, OutputError, RunError
+from nano.errors import NanoError, RunError
 from nano.explore.folder import RunFolder
 from nano.explore.promotion import Promotion
 from nano.explore.stages import Judge, confirmation, counted
-from nano.explore.storage import Store, predicted
+from nano.explore.storage import Asked, Store, predicted
 from nano.explore.watch import Quiet
 from nano.explore.workers import (
     Broken,
@@ -62,7 +62,7 @@ class Budget:
 
 @dataclass(kw_only=True)
 class Driver:
-    """One run of one study on this machine.
+    """One process that works on a study, with its workers.
 
     Attributes:
         store: The study.
@@ -75,6 +75,7 @@ class Driver:
         size: Input height and width.
         origin: The generator's name.
         asked_to_stop: True once somebody pressed Ctrl-C or sent SIGTERM.
+        patient: Whether the search ends only when those who joined have ended theirs.
     """
 
     store: Store
@@ -87,29 +88,29 @@ class Driver:
     size: tuple[int, int]
     origin: str
     asked_to_stop: Callable[[], bool]
+    patient: bool = True
     _progress: dict[int, Evaluation] = field(default_factory=dict)
     _done: dict[int, Evaluation] = field(default_factory=dict)
     _deaths: dict[str, int] = field(default_factory=dict)
     _stopping: bool = False
+    _waiting_for: list[int] = field(default_factory=list)
 
     # --- searching -------------------------------------------------------------------------------
 
     def search(self) -> bool:
         """Run trials until the budget is spent; False when stopped before."""
-        self._done = {e.number: e for e in self.store.evaluations()}
         while True:
-            if not self._stopping:
+            if not self._stops():
                 self._hand_out()
-            if not self.pool.tasks():
+            if not self.pool.tasks() and (self._stopping or not self._others_at_work()):
                 return not self._stopping
             self._listen(self._searched)
 
     def _hand_out(self) -> None:
         for i in self.pool.idle():
-            # Waiting trials were counted when they were made; only new ones use up the budget.
-            if self.budget.spent(self.store.counted()) and not self.store.waiting():
+            asked = self._ask()
+            if asked is None:
                 return
-            asked = self.store.ask(self.origin)
             evaluation = self.folder.evaluation(asked.number)
             if evaluation is None or evaluation.key != asked.design.key:
                 evaluation = counted(
@@ -124,13 +125,39 @@ class Driver:
             self.watcher.started(evaluation)
             self.pool.give(i, Search(evaluation=evaluation))
 
+    def _ask(self) -> Asked | None:
+        with self.store.turn():
+            # Waiting trials were counted when they were made; only new ones use up the budget.
+            over = self.store.exhausted or self.budget.spent(self.store.counted())
+            if over and not self.store.waiting():
+                return None
+            asked = self.store.ask(self.origin)
+        if asked is None:
+            self.watcher.note("the space has no new design within the caps: no more trials")
+        return asked
+
+    def _others_at_work(self) -> bool:
+        """Whether the search has to go on for trials that others took; takes up what they left."""
+        if not self.patient:
+            return False
+        with self.store.turn():
+            self.store.recover(self.judge.requirements)
+        near, far = self.store.elsewhere()
+        if near + far and self._waiting_for != near + far:
+            names = ", ".join(f"#{number}" for number in near + far)
+            wait = "waiting for" if near else "not waiting for another machine's"
+            self.watcher.note(f"{wait} {names}; the same command takes up what comes later")
+        self._waiting_for = near + far
+        return bool(near) or self.store.waiting() > 0
+
     def _searched(self, i: int, task: Task, message: Message) -> None:
         assert isinstance(task, Search)
         number = task.evaluation.number
         if isinstance(message, Deciding):
             self._progress[number] = message.evaluation
             self.watcher.read(message.evaluation)
-            others = [e for n, e in self._everything().items() if n != number]
+            self._done |= {e.number: e for e in self.store.evaluations(but=self._done)}
+            others = [e for n, e in (self._done | self._progress).items() if n != number]
             go_on, outlook = self.promotion.decide(message.evaluation, others)
             self.pool.answer(i, go_on, predicted(outlook))
         elif isinstance(message, Searched):
@@ -143,12 +170,9 @@ class Driver:
             self._progress.pop(number, None)
             self.store.requeue(number)
 
-    def _everything(self) -> dict[int, Evaluation]:
-        """Finished and unfinished evaluations of this study, by number."""
-        return self._done | self._progress
-
     def _check_barren(self) -> None:
         """Stop early when nothing at all can be evaluated: it is not the designs' fault."""
+        self._done |= {e.number: e for e in self.store.evaluations(but=self._done)}
         reasons = [e.reason for e in self._done.values() if e.accuracy is None]
         if len(reasons) >= _BARREN and len(reasons) == len(self._done):
             raise RunError(
@@ -162,12 +186,16 @@ class Driver:
         self, finalists: Sequence[Evaluation], *, seeds: int, images: int
     ) -> list[Confirmation] | None:
         """Retrain each with fresh seeds, all in parallel; None when stopped before the end."""
-        readings: dict[str, dict[int, Reading]] = {e.key: {} for e in finalists}
+        readings = {e.key: self.folder.confirm_readings(e.key, seeds) for e in finalists}
         by_key = {e.key: e for e in finalists}
+        for key, kept in readings.items():
+            if len(kept) == seeds:
+                self._settle(by_key[key], kept)
         queue = [
             Confirm(evaluation=e, index=index, images=images)
             for e in finalists
             for index in range(seeds)
+            if index not in readings[e.key]
         ]
 
         def heard(i: int, task: Task, message: Message) -> None:
@@ -180,7 +208,7 @@ class Driver:
                 queue.insert(0, task)
 
         while queue or self.pool.tasks():
-            if not self._stopping:
+            if not self._stops():
                 for i in self.pool.idle()[: len(queue)]:
                     self.pool.give(i, queue.pop(0))
             if not self.pool.tasks():
@@ -200,12 +228,16 @@ class Driver:
 
     # --- hearing the workers ---------------------------------------------------------------------
 
-    def _listen(self, heard: Callable[[int, Task, Message], None]) -> None:
-        """Pass on what workers said; end on errors, and on being asked to stop."""
+    def _stops(self) -> bool:
+        """Whether somebody asked to stop; tells the workers the first time."""
         if self.asked_to_stop() and not self._stopping:
             self._stopping = True
             self.watcher.note("stopping: trainings end at their next batch and are kept")
             self.pool.stop()
+        return self._stopping
+
+    def _listen(self, heard: Callable[[int, Task, Message], None]) -> None:
+        """Pass on what workers said; end on errors."""
         broken: Broken | None = None
         before = {i: self.pool.task_of(i) for i in range(self.pool.size)}
         for i, message in self.pool.messages(_POLL_SECONDS):
@@ -220,7 +252,8 @@ class Driver:
                 heard(i, task, message)
         self.watcher.tick()
         if broken is not None:
-            self._give_up(broken)
+            _log.error("a worker broke:\n%s", broken.text)
+            raise broken.error or Bug(broken.text)
 
     def _count_death(self, task: Task | None, died: Died) -> None:
         key = task.evaluation.key if task is not None else "start"
@@ -233,19 +266,9 @@ class Driver:
                 " memory? Fewer --workers, a smaller batch, or smaller ranges need less"
             )
 
-    def _give_up(self, broken: Broken) -> None:
-        """Requeue what the other workers hold, then raise what broke."""
-        self.pool.stop()
+    def give_back(self) -> None:
+        """End the workers and give back every trial that is not finished."""
+        self.pool.kill()  # first: nobody may take up a trial that is still worked on
         for number in list(self._progress):
-            self._progress.pop(number)
             self.store.requeue(number)
-        _log.error("a worker broke:\n%s", broken.text)
-        if isinstance(broken.error, InputError | OutputError):
-            raise broken.error
-        raise Bug(broken.text)
-
-    def requeue_all(self) -> None:
-        """Give back every trial that is not finished, after the workers were ended at once."""
-        for number in list(self._progress):
-            self._progress.pop(number)
-            self.store.requeue(number)
+            del self._progress[number]

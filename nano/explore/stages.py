@@ -105,7 +105,7 @@ StageFunction = Callable[[Evaluation, Lab], Evaluation]
 def initialised(evaluation: Evaluation, lab: Lab) -> Evaluation:
     """Does the signal live at the start? A dead or exploding one is never trained."""
     if evaluation.readings:
-        return replace(evaluation, reason=None)  # interrupted later: it was alive
+        return replace(evaluation, reason=None, predicted=None)  # interrupted later: it was alive
     began = time.monotonic()
     reason = lab.trainer.probe(evaluation.design, start_seed(lab.seed, evaluation))
     return replace(
@@ -203,15 +203,15 @@ def objective(evaluation: Evaluation, lab: Lab) -> Evaluation:
                 evaluation = replace(evaluation, reason=reason, predicted=outlook)
                 break
     evaluation = lab.judge.judged(evaluation)
+    if evaluation.stage == "final" and evaluation.reason is None and evaluation.netscore is None:
+        evaluation = replace(evaluation, reason="no NetScore: its accuracy is not above zero")
+        evaluation = lab.judge.judged(evaluation)
     lab.folder.write_evaluation(evaluation)
     return evaluation
 
 
 def confirm_once(evaluation: Evaluation, index: int, images: int, lab: Lab) -> Reading:
     """Retrain a finalist with fresh seed number ``index``; judged on the test split."""
-    stored = lab.folder.confirm_reading(evaluation.key, index)
-    if stored is not None:
-        return stored
     folder = lab.folder.confirm(evaluation.key) / f"seed-{index}"
     job = Job(
         design=evaluation.design,

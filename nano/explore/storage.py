@@ -10,20 +10,21 @@ from __future__ import annotations
 import math
 import socket
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, RDBStorage
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from nano.design.design import Design, design_from_plain
 from nano.design.prototype import Prototype
-from nano.errors import MissingPackage, OutputError, RunError
-from nano.explore.folder import is_held
-from nano.explore.generator import SEED, space
+from nano.errors import RunError
+from nano.explore.folder import held, is_held
+from nano.explore.generator import SEED, Exhausted, space
 from nano.explore.promotion import Outlook
 from nano.explore.study import differences
 from nano.files import to_plain
@@ -44,36 +45,6 @@ class Asked:
     origin: str
 
 
-def open_storage(url: str) -> BaseStorage:
-    """The storage behind a URL.
-
-    Raises:
-        MissingPackage: Its driver is not installed.
-        RunError: It cannot be opened.
-    """
-    options: dict[str, Any] = {}
-    if url.startswith("sqlite"):
-        # Several processes share the file; a writer waits for the others instead of failing.
-        options = {"connect_args": {"timeout": 100}}
-    try:
-        return RDBStorage(url, engine_kwargs=options)
-    except ModuleNotFoundError as missing:
-        raise MissingPackage(
-            f"--storage {redacted(url)}: needs the driver {missing.name}; for PostgreSQL:"
-            " pip install 'psycopg[binary]'"
-        ) from missing
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunError(f"--storage {redacted(url)}: cannot be opened: {reason}") from error
-
-
-def redacted(url: str) -> str:
-    """The URL without its password."""
-    import re
-
-    return re.sub(r"(://[^:/@]+):[^@]*@", r"\1:***@", url)
-
-
 class Store:
     """One study in its storage.
 
@@ -82,9 +53,11 @@ class Store:
         name: The study's name.
         sampler: Proposes; see `nano.explore.generator.CappedSampler`.
         prototype: Expands knobs to designs.
+        owner: Lock file that this process holds while it lives; its folder is shared by all
+            processes of a run.
         penalised: Whether infeasible trials are told a lowered value, for samplers that ignore
             constraints (CMA-ES).
-        owner: Lock file that this process holds while it lives.
+        join: The study must be there already.
     """
 
     def __init__(
@@ -98,11 +71,11 @@ class Store:
         penalised: bool = False,
         join: bool = False,
     ) -> None:
-        self._storage = storage
         self._prototype = prototype
         self._space = space(prototype)
         self._penalised = penalised
-        self._owner = owner
+        self._owner = owner.resolve()  # others may look for it from another working directory
+        self._join = join
         try:
             if join:
                 self.study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
@@ -116,23 +89,31 @@ class Store:
                 )
         except KeyError as missing:
             raise RunError(f"--join: there is no study {name!r} in that storage yet") from missing
+        self._storage = self.study._storage  # Optuna's cache around `storage`
         self._running: dict[int, Trial] = {}
 
     # --- identity --------------------------------------------------------------------------------
 
-    def claim(self, plain: Mapping[str, Any], space_hash: str) -> None:
+    def claim(self, plain: Mapping[str, Any], space_hash: str, first: Mapping[str, Design]) -> None:
         """Tie the stored study to this study file, or find that it is the same.
 
+        Args:
+            plain: The study file.
+            space_hash: Of its prototype.
+            first: Designs that a new study begins with, by origin.
+
         Raises:
-            RunError: It was searched with other settings; the message lists them.
+            RunError: It was searched with other settings, which the message lists; or there is
+                nothing to join yet.
         """
         stored = self.study.user_attrs.get("study")
         if stored is None:
-            self.study.set_user_attr("study", dict(plain))
-            self.study.set_user_attr("space", space_hash)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                self.study.set_metric_names(["NetScore (dB)"])
+            if self._join:
+                raise RunError(
+                    f"--join: study {self.study.study_name!r} is not set up yet; start it without"
+                    " --join first"
+                )
+            self._set_up(plain, space_hash, first)
             return
         changed = differences(stored, plain)
         if self.study.user_attrs.get("space") != space_hash:
@@ -143,57 +124,115 @@ class Store:
                 f" ({'; '.join(changed)}). Give the new study another name, or --out elsewhere"
             )
 
-    # --- asking ----------------------------------------------------------------------------------
+    def _set_up(
+        self, plain: Mapping[str, Any], space_hash: str, first: Mapping[str, Design]
+    ) -> None:
+        """Each step may be the last before a kill; the next start goes on from there."""
+        queued = {trial.user_attrs.get("origin") for trial in self.trials()}
+        for origin, design in first.items():
+            if origin not in queued:
+                self._enqueue(design, origin)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self.study.set_metric_names(["NetScore (dB)"])
+        self.study.set_user_attr("space", space_hash)
+        self.study.set_user_attr("study", dict(plain))  # last: it says that all of this is done
 
-    def enqueue(self, design: Design, origin: str) -> None:
+    def _enqueue(self, design: Design, origin: str) -> None:
         """Queue a given design; its knobs are the nearest ones."""
         self.study.enqueue_trial(
             {**self._prototype.knobs_of(design), SEED: 0},
-            user_attrs={**_identity(design), "origin": origin},
+            user_attrs={**_identity(design), "origin": origin, "owner": self._signature()},
         )
 
-    def ask(self, origin: str) -> Asked:
-        """The next trial: an interrupted or enqueued one first, else a new proposal."""
-        trial = self.study.ask(self._space)
+    # --- asking ----------------------------------------------------------------------------------
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Held by whoever of a run's processes asks or recovers: one at a time.
+
+        Optuna's SQLite storage has no row locks, so that two processes may be given the same
+        waiting trial; and between looking at the budget and asking nobody else may ask.
+        """
+        return held(self._owner.parent / "turn.lock", busy=None)
+
+    def ask(self, origin: str) -> Asked | None:
+        """The next trial: an interrupted or enqueued one first, else a new proposal.
+
+        None when the space has no new design left. To be called in one's `turn`.
+        """
+        trial = self._taken()
         if "design" not in trial.user_attrs:
-            genome = self._prototype.expand(trial.params, trial.params[SEED])
-            for name, value in _identity(self._prototype.design(genome)).items():
-                trial.set_user_attr(name, value)
+            try:
+                params = self._parameters(trial)
+            except Exhausted:
+                self.study.set_user_attr("exhausted", True)
+                self.study.tell(trial, state=TrialState.FAIL)
+                return None
+            genome = self._prototype.expand(params, params[SEED])
             trial.set_user_attr("origin", origin)
-        trial.set_user_attr("owner", {"host": socket.gethostname(), "lock": str(self._owner)})
+            for name, value in _identity(self._prototype.design(genome)).items():
+                trial.set_user_attr(name, value)  # the design last: it says that all is there
+        else:
+            params = self._parameters(trial)
         self._running[trial.number] = trial
         attrs = trial.user_attrs
         return Asked(
             number=trial.number,
             design=design_from_plain(attrs["design"], f"trial {trial.number}"),
-            seed=trial.params[SEED],
+            seed=params[SEED],
             origin=attrs["origin"],
         )
 
+    def _taken(self) -> Trial:
+        """A trial in our name: a waiting one, or a new one that is signed from its first instant.
+
+        `optuna.Study.ask` would leave it unsigned for as long as a sampler thinks, and a process
+        that recovers trials would take it for one whose process died.
+        """
+        waiting = self.study._pop_waiting_trial_id()
+        if waiting is None:
+            blank = create_trial(state=TrialState.RUNNING, user_attrs={"owner": self._signature()})
+            return Trial(self.study, self._storage.create_new_trial(self.study._study_id, blank))
+        trial = Trial(self.study, waiting)
+        trial.set_user_attr("owner", self._signature())
+        return trial
+
+    def _parameters(self, trial: Trial) -> dict[str, Any]:
+        return {name: trial._suggest(name, kind) for name, kind in self._space.items()}
+
+    def _signature(self) -> dict[str, str]:
+        return {"host": socket.gethostname(), "lock": str(self._owner)}
+
     def requeue(self, number: int) -> None:
-        """Give an unfinished trial back: the next to ask gets it, with its design and number."""
-        trial = self._running.pop(number)
-        self._storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
+        """Give an unfinished trial back: the next to ask gets it, with its design and number.
+
+        One that was told half way stays as it is; `recover` tells the rest.
+        """
+        trial = self._running[number]
+        if "evaluation" not in trial.user_attrs:
+            self._storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
+        del self._running[number]
 
     # --- telling ---------------------------------------------------------------------------------
 
     def tell(self, evaluation: Evaluation, requirements: Requirements) -> None:
         """Finish a trial: evaluation, named constraints and value, then its state; once."""
-        trial = self._running.pop(evaluation.number)
-        self._finish(trial, evaluation, requirements)
+        self._finish(self._running[evaluation.number], evaluation, requirements)
+        del self._running[evaluation.number]
 
     def _finish(self, trial: Trial, evaluation: Evaluation, requirements: Requirements) -> None:
         trial.set_user_attr("evaluation", to_plain(evaluation))
         margins = searched_margins(evaluation, requirements)
-        for name, margin in margins.items():
-            trial.set_constraint(name, margin)
+        for name in margins.keys() - trial.constraints.keys():  # some may be there: see `recover`
+            trial.set_constraint(name, margins[name])
         value = evaluation.netscore
         state = trial_state(evaluation)
         if value is not None and self._penalised:
             value -= _PENALTY_DB * sum(max(0.0, margin) for margin in margins.values())
         if state == TrialState.PRUNED and value is not None:
             # Optuna takes the last report as a pruned trial's value.
-            trial.report(value, step=evaluation.spend_images)
+            if not self._storage.get_trial(trial._trial_id).intermediate_values:
+                trial.report(value, step=evaluation.spend_images)
             value = None
         self.study.tell(
             trial,
@@ -208,14 +247,21 @@ class Store:
         """All trials, as they stand in the storage."""
         return self.study.get_trials(deepcopy=False)
 
-    def evaluations(self) -> list[Evaluation]:
-        """Records of the finished trials, by number."""
+    def evaluations(self, *, but: Container[int] = ()) -> list[Evaluation]:
+        """Records of the finished trials, by number; of all processes that work on the study."""
         found = [
             evaluation_from_plain(trial.user_attrs["evaluation"], f"trial {trial.number}")
             for trial in self.trials()
-            if trial.state.is_finished() and "evaluation" in trial.user_attrs
+            if trial.state.is_finished()
+            and "evaluation" in trial.user_attrs
+            and trial.number not in but
         ]
         return sorted(found, key=lambda evaluation: evaluation.number)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the space was found to have no new design within the caps."""
+        return "exhausted" in self.study.user_attrs
 
     def counted(self) -> int:
         """Trials that use up the budget: finished, running or waiting."""
@@ -228,12 +274,14 @@ class Store:
     def recover(self, requirements: Requirements) -> tuple[list[int], list[int]]:
         """Pick up trials whose process died: those already evaluated are told, others requeued.
 
+        To be called in one's `turn`.
+
         Returns:
             Numbers told and numbers requeued.
         """
         told, requeued = [], []
         for frozen in self.trials():
-            if frozen.state != TrialState.RUNNING or not self._abandoned(frozen):
+            if frozen.state != TrialState.RUNNING or self._owner_lives(frozen) is not False:
                 continue
             trial = Trial(self.study, frozen._trial_id)
             if "evaluation" in frozen.user_attrs:
@@ -246,12 +294,20 @@ class Store:
                 requeued.append(frozen.number)
         return told, requeued
 
-    def _abandoned(self, trial: FrozenTrial) -> bool:
-        """Whether the process that ran it is gone; unknown hosts are left alone."""
+    def elsewhere(self) -> tuple[list[int], list[int]]:
+        """Trials that others run: on this machine, and where we cannot see whether they live."""
+        running = [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
+        others = [trial for trial in running if trial.number not in self._running]
+        near = [trial.number for trial in others if self._owner_lives(trial)]
+        far = [trial.number for trial in others if self._owner_lives(trial) is None]
+        return near, far
+
+    def _owner_lives(self, trial: FrozenTrial) -> bool | None:
+        """Whether the process that runs it lives; None on another machine, and of strangers."""
         owner = trial.user_attrs.get("owner")
-        if owner is None:  # killed between asking and signing: only this machine asks unsigned
-            return True
-        return owner["host"] == socket.gethostname() and not is_held(Path(owner["lock"]))
+        if owner is None or owner["host"] != socket.gethostname():
+            return None
+        return is_held(Path(owner["lock"]))
 
 
 def _identity(design: Design) -> dict[str, Any]:
@@ -292,11 +348,3 @@ def _by_choice(evaluation: Evaluation) -> bool:
 def predicted(outlook: Outlook | None) -> dict[str, float] | None:
     """An outlook as an evaluation keeps it."""
     return to_plain(outlook) if outlook is not None else None
-
-
-def disk_full(error: Exception) -> OutputError | None:
-    """The storage's way of saying that the disk is full, in a person's words."""
-    text = str(error)
-    if "disk is full" in text or "No space left" in text or "disk I/O error" in text:
-        return OutputError("the study's storage cannot be written: the disk is full")
-    return None

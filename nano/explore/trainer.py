@@ -5,15 +5,17 @@ Both are handed to the stages as a `Trainer`; a test, or another trainer, takes 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -23,7 +25,7 @@ from nano.design.design import Design
 from nano.errors import Diverged, StudyError
 from nano.evaluate.panels import panel_of
 from nano.evaluate.run import Result, evaluate
-from nano.files import from_plain
+from nano.files import from_plain, to_plain
 from nano.networks.depthnet import DepthNet, build
 from nano.networks.health import alive
 from nano.networks.model import Model, save_model
@@ -80,6 +82,7 @@ class Outcome:
     curve: tuple[CurvePoint, ...] = ()
 
 
+@runtime_checkable
 class Trainer(Protocol):
     """Gives a design its accuracy."""
 
@@ -117,7 +120,6 @@ class BuiltIn:
 
     def run(self, job: Job, stop: Callable[[], bool]) -> Outcome:
         """Train by the recipe, evaluate, draw the panel; keep the model when confirming."""
-        began = time.monotonic()
         trained = train(
             job.design,
             self.recipe.for_images(job.images),
@@ -129,6 +131,7 @@ class BuiltIn:
             checkpoint=job.checkpoint,
             stop=stop,
         )
+        began = time.monotonic()
         validation = self._evaluate(trained.network, job, "validation")
         accuracy, kept = validation.accuracy, None
         if job.confirming:
@@ -138,7 +141,7 @@ class BuiltIn:
             accuracy=accuracy,
             validation=kept,
             images=trained.images,
-            seconds=time.monotonic() - began,
+            seconds=trained.seconds + time.monotonic() - began,
             curve=trained.curve,
         )
 
@@ -196,35 +199,47 @@ def as_accuracy(returned: Any, name: str) -> Accuracy:
 
     Raises:
         StudyError: For anything else.
-        Diverged: When delta1 or abs_rel is not finite.
+        Diverged: When a metric is not finite.
     """
     if isinstance(returned, Accuracy):
-        accuracy = returned
+        returned = {"data": name, "protocol": "the user's own"} | to_plain(returned)
     elif isinstance(returned, Mapping):
-        missing = [key for key in ("delta1", "abs_rel") if key not in returned]
-        if missing:
-            raise StudyError(
-                f"[evaluate] {name} returned no {' and no '.join(missing)};"
-                f" it returned {', '.join(map(str, returned)) or 'an empty mapping'}"
-            )
-        known = {key: float(returned[key]) for key in METRICS if returned.get(key) is not None}
-        plain = {**known, "data": name, "protocol": "the user's own"}
-        accuracy = from_plain(Accuracy, plain, f"[evaluate] {name}", StudyError)
+        about = {"data": name, "protocol": "the user's own"}
+        returned = about | {key: returned[key] for key in METRICS if key in returned}
     else:
         raise StudyError(
             f"[evaluate] {name} returned {type(returned).__name__};"
             " it must return an Accuracy or a mapping with delta1 and abs_rel"
         )
-    for metric in ("delta1", "abs_rel"):
-        value = getattr(accuracy, metric)
-        if not abs(value) < float("inf"):
-            raise Diverged(f"{name} returned {metric} = {value}")
+    metrics = {
+        key: _metric(returned, key, name) for key in METRICS if returned.get(key) is not None
+    }
+    missing = [key for key in ("delta1", "abs_rel") if key not in metrics]
+    if missing:
+        raise StudyError(
+            f"[evaluate] {name} returned no {' and no '.join(missing)};"
+            f" of the metrics it returned {', '.join(metrics) or 'none'}"
+        )
+    accuracy = from_plain(Accuracy, returned | metrics, f"[evaluate] {name}", StudyError)
     if not 0 <= accuracy.delta1 <= 1 or accuracy.abs_rel < 0:
         raise StudyError(
             f"[evaluate] {name} returned delta1 = {accuracy.delta1:g}, abs_rel ="
             f" {accuracy.abs_rel:g}; delta1 is a fraction between 0 and 1, abs_rel is not negative"
         )
     return accuracy
+
+
+def _metric(returned: Mapping[str, Any], key: str, name: str) -> float:
+    """One metric as a number of Python's: it may come as one of numpy's or torch's."""
+    try:
+        value = float(returned[key])
+    except (TypeError, ValueError) as unfit:
+        raise StudyError(
+            f"[evaluate] {name} returned {key} = {returned[key]!r}: no number"
+        ) from unfit
+    if not math.isfinite(value):
+        raise Diverged(f"{name} returned {key} = {value}")
+    return value
 
 
 def load_function(text: str, base: Path) -> UserFunction:
@@ -237,9 +252,14 @@ def load_function(text: str, base: Path) -> UserFunction:
     if str(base) not in sys.path:
         sys.path.insert(0, str(base))
     try:
-        module = importlib.import_module(module_name)
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+            module = importlib.import_module(module_name)
     except ImportError as missing:
         raise StudyError(f'[evaluate] callable = "{text}": cannot import: {missing}') from missing
+    except Exception as error:
+        raise StudyError(
+            f'[evaluate] callable = "{text}": importing it raised {type(error).__name__}: {error}'
+        ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
         raise StudyError(
@@ -247,7 +267,7 @@ def load_function(text: str, base: Path) -> UserFunction:
         )
     try:
         inspect.signature(function).bind(None, images=1, seed=0)
-    except TypeError as unfit:
+    except (TypeError, ValueError) as unfit:  # ValueError: a builtin without a signature
         raise StudyError(
             f'[evaluate] callable = "{text}": must accept (design, images=N, seed=S): {unfit}'
         ) from unfit

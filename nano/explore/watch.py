@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -94,9 +94,6 @@ class Quiet:
 class Lines(Quiet):
     """One line per event on stderr."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
     def finished(self, evaluation: Evaluation) -> None:
         """A trial ended."""
         super().finished(evaluation)
@@ -113,7 +110,7 @@ class Lines(Quiet):
         self._say(text)
 
     def _say(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        print(text, file=sys.stderr, flush=True)
 
 
 class JsonLines(Lines):

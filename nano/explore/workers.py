@@ -1,26 +1,25 @@
 """Worker processes on this machine: each evaluates one design at a time and knows nothing else.
 
 The driver asks, decides and tells; a worker gets a task, asks back after each rung, and returns a
-record. A worker that dies loses nothing but its own current batch: the driver sees it, starts
-another, and the design goes on from its checkpoint.
+record. A worker that dies loses nothing but what came after its last checkpoint: the driver sees
+it, starts another, and the design goes on from there. What a worker does: `nano.explore.serve`.
 """
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
-import traceback
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-from nano.errors import InputError, NanoError, OutputError
+from nano.errors import NanoError
 from nano.records import Evaluation, Reading
 
 _CONTEXT = multiprocessing.get_context("spawn")  # fork and torch's threads do not mix
@@ -120,6 +119,21 @@ class Died:
 Message = Ready | Deciding | Searched | Confirmed | Halted | Broken | Died
 
 
+def _flag() -> Any:
+    """Seen by all workers; without a lock, which a worker killed in it would keep for ever."""
+    return _CONTEXT.RawValue(ctypes.c_bool, False)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the block ends; processes started in it never hear them."""
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
+
 @dataclass(kw_only=True)
 class _Worker:
     process: SpawnProcess
@@ -129,21 +143,27 @@ class _Worker:
 
 @dataclass(kw_only=True)
 class Pool:
-    """The workers of one driver."""
+    """The workers of one driver; each is started when it is first given something to do.
+
+    Attributes:
+        bench: What they work with.
+        size: How many there may be.
+    """
 
     bench: Bench
     size: int
-    _stop: Event = field(default_factory=_CONTEXT.Event)
-    _workers: list[_Worker] = field(default_factory=list)
+    _stop: Any = field(default_factory=_flag)
+    _workers: dict[int, _Worker] = field(default_factory=dict)
 
     def __enter__(self) -> Pool:
-        self._workers = [self._start() for _ in range(self.size)]
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
 
     def _start(self) -> _Worker:
+        from nano.explore.serve import serve
+
         ours, theirs = _CONTEXT.Pipe()
         arguments = (theirs, self._stop, self.bench, os.getpid())
         process = _CONTEXT.Process(target=serve, args=arguments, daemon=True)
@@ -153,51 +173,52 @@ class Pool:
 
     def idle(self) -> list[int]:
         """Workers without a task."""
-        return [i for i, worker in enumerate(self._workers) if worker.task is None]
+        return [i for i in range(self.size) if self.task_of(i) is None]
 
     def tasks(self) -> list[Task]:
         """What is being worked on."""
-        return [worker.task for worker in self._workers if worker.task is not None]
+        return [worker.task for worker in self._workers.values() if worker.task is not None]
 
     def task_of(self, i: int) -> Task | None:
         """What worker ``i`` works on."""
-        return self._workers[i].task
+        return self._workers[i].task if i in self._workers else None
 
     def give(self, i: int, task: Task) -> None:
         """Hand a task to idle worker ``i``."""
-        worker = self._workers[i]
-        worker.task = task
-        self._send(worker, task)
+        if i not in self._workers:
+            with _signals_held():
+                self._workers[i] = self._start()
+        self._workers[i].task = task
+        self._send(i, task)
 
     def answer(self, i: int, go_on: bool, outlook: Mapping[str, float] | None) -> None:
         """Answer worker ``i``'s `Deciding`."""
-        self._send(self._workers[i], (go_on, outlook))
+        self._send(i, (go_on, outlook))
 
-    @staticmethod
-    def _send(worker: _Worker, item: object) -> None:
+    def _send(self, i: int, item: object) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # dead: `messages` reports it
-            worker.connection.send(item)
+            self._workers[i].connection.send(item)
 
     def stop(self) -> None:
         """Ask all workers to end at their next batch."""
-        self._stop.set()
+        self._stop.value = True
 
     def kill(self) -> None:
         """End all workers at once; what they were doing is picked up from checkpoints."""
-        for worker in self._workers:
+        for worker in self._workers.values():
             worker.process.kill()
-        for worker in self._workers:
+        for worker in self._workers.values():
             worker.process.join()
             worker.connection.close()
-        self._workers = []
+        self._workers = {}
 
     def messages(self, timeout: float) -> list[tuple[int, Message]]:
-        """What workers said within ``timeout`` seconds; the dead are replaced.
+        """What workers said within ``timeout`` seconds.
 
         A `Died`, `Searched`, `Confirmed`, `Halted` or `Broken` frees its worker.
         """
         places: dict[Any, int] = {}
-        for i, worker in enumerate(self._workers):
+        for i, worker in self._workers.items():
             places[worker.connection] = i
             places[worker.process.sentinel] = i
         said: list[tuple[int, Message]] = []
@@ -207,7 +228,7 @@ class Pool:
                 continue
             said.append((i, message))
             if isinstance(message, Died):
-                self._workers[i] = self._start()
+                del self._workers[i]
             elif not isinstance(message, Ready | Deciding):
                 self._workers[i].task = None
         return said
@@ -226,64 +247,3 @@ class Pool:
         worker.process.join()
         worker.connection.close()
         return Died(exit_code=worker.process.exitcode)
-
-
-# --- in the worker -------------------------------------------------------------------------------
-
-
-def serve(connection: Connection, stop: Event, bench: Bench, driver: int) -> None:
-    """The worker's life: build the lab once, then one task after another."""
-    # Ctrl-C and SIGTERM reach the driver, which lets us end at a batch; were it killed, we notice.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-    def stopping() -> bool:
-        return stop.is_set() or os.getppid() != driver
-
-    def decide(evaluation: Evaluation) -> tuple[bool, Mapping[str, float] | None]:
-        connection.send(Deciding(evaluation=evaluation))
-        answer: tuple[bool, Mapping[str, float] | None] = _next(connection, driver)
-        return answer
-
-    try:
-        from nano.explore.lab import build_lab
-
-        lab = build_lab(bench, decide, stopping)
-        connection.send(Ready())
-        while True:
-            task = _next(connection, driver)
-            connection.send(_do(task, lab))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the driver is gone
-    except Exception as error:
-        connection.send(_broken(error))
-
-
-def _next(connection: Connection, driver: int) -> Any:
-    """The next thing from the driver; EOFError when it is gone."""
-    while not connection.poll(1.0):
-        if os.getppid() != driver:
-            raise EOFError
-    return connection.recv()
-
-
-def _do(task: Task, lab: Any) -> Message:
-    from nano.explore.stages import confirm_once, objective
-    from nano.train.loop import Stopped
-
-    try:
-        if isinstance(task, Search):
-            return Searched(evaluation=objective(task.evaluation, lab))
-        reading = confirm_once(task.evaluation, task.index, task.images, lab)
-        return Confirmed(key=task.evaluation.key, index=task.index, reading=reading)
-    except Stopped:
-        return Halted()
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        raise
-    except Exception as error:
-        return _broken(error)
-
-
-def _broken(error: Exception) -> Broken:
-    known = error if isinstance(error, InputError | OutputError) else None
-    return Broken(error=known, text="".join(traceback.format_exception(error)))

@@ -1,0 +1,56 @@
+"""Opening the study's database, and what its errors mean."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import BaseStorage, RDBStorage
+
+from nano.errors import MissingPackage, OutputError, RunError
+
+_UNWRITABLE = {  # SQLite's words, deep in the chain of an error of Optuna's
+    "database or disk is full": "the disk is full",
+    "disk I/O error": "the disk is full, or failing",
+    "readonly database": "it may only be read",
+    "unable to open database file": "it cannot be opened",
+}
+
+
+def open_storage(url: str) -> BaseStorage:
+    """The storage behind a URL.
+
+    Raises:
+        MissingPackage: Its driver is not installed.
+        RunError: It cannot be opened.
+    """
+    options: dict[str, Any] = {}
+    if url.startswith("sqlite"):
+        # Several processes share the file; a writer waits for the others instead of failing.
+        options = {"connect_args": {"timeout": 100}}
+    try:
+        return RDBStorage(url, engine_kwargs=options)
+    except ModuleNotFoundError as missing:
+        raise MissingPackage(
+            f"--storage {redacted(url)}: needs the driver {missing.name}; for PostgreSQL:"
+            " pip install 'psycopg[binary]'"
+        ) from missing
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(f"--storage {redacted(url)}: cannot be opened: {reason}") from error
+
+
+def redacted(url: str) -> str:
+    """The URL without its password."""
+    return re.sub(r"(://[^:/@]+):[^@]*@", r"\1:***@", url)
+
+
+def disk_full(error: BaseException | None, run: Path) -> OutputError | None:
+    """The storage's way of saying that it cannot write, in a person's words."""
+    while error is not None:
+        for told, meant in _UNWRITABLE.items():
+            if told in str(error):
+                return OutputError(f"{run}: the study's storage cannot be written: {meant}")
+        error = error.__cause__ or error.__context__
+    return None
