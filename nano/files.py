@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 Value = TypeVar("Value")
+UNKNOWN_KEY = "unexpected_keyword_argument"  # pydantic's word
 
 
 @contextmanager
@@ -145,7 +146,9 @@ def from_plain(
         value: Value = _adapter(kind).validate_json(json.dumps(plain), strict=True)
         return value
     except ValidationError as invalid:
-        raise error(f"{where}: {_explained(cls, invalid.errors()[0])}") from invalid
+        # A misspelt key is also a missing one: that it is misspelt is the better thing to say.
+        worst = min(invalid.errors(), key=lambda found: found["type"] != UNKNOWN_KEY)
+        raise error(f"{where}: {_explained(cls, worst)}") from invalid
 
 
 @cache
@@ -155,20 +158,20 @@ def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
-def _explained(cls: type, first: ErrorDetails) -> str:
+def _explained(cls: type, found: ErrorDetails) -> str:
     """The place within the value, what is wrong there, and what came."""
-    place = ".".join(str(step) for step in first["loc"]) or cls.__name__
-    kind, came = first["type"], first["input"]
-    if kind == "unexpected_keyword_argument":
-        known = _fields_at(cls, first["loc"][:-1])
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+    place = ".".join(str(step) for step in found["loc"]) or cls.__name__
+    kind, came = found["type"], found["input"]
+    if kind == UNKNOWN_KEY:
+        known = _fields_at(cls, found["loc"][:-1])
+        near = difflib.get_close_matches(str(found["loc"][-1]), known, n=1)
         hint = f"; perhaps {near[0]!r}?" if near else f"; known: {', '.join(known)}"
         return f"{place}: unknown key{hint if known else ''}"
     if kind == "missing":
         return f"{place}: missing"
     if kind == "json_invalid":  # what JSON can write but no text can hold: half a character
-        return f"{place}: {first['msg']}"
-    message = f"{place}: {first['msg'].removeprefix('Value error, ')}"
+        return f"{place}: {found['msg']}"
+    message = f"{place}: {found['msg'].removeprefix('Value error, ')}"
     # A complaint of the value itself, which already says what came, is about all of it.
     if kind != "value_error" and not isinstance(came, dict | list):
         message += f", got {reprlib.repr(came)}"

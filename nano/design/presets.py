@@ -200,14 +200,9 @@ def _checked(
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"knobs: {', '.join(names)}"
             raise DesignError(f"knob {name!r}: unknown; {hint}")
-        numbers = isinstance(bounds, list | tuple) and all(_is_number(bound) for bound in bounds)
-        if not numbers or len(bounds) != 2:
-            raise DesignError(f"knob {name} = {bounds!r}: write [low, high]")
+        if len(bounds) != 2:
+            raise DesignError(f"knob {name} = {list(bounds)}: write [low, high]")
     return dict(ranges)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _knob(

@@ -8,11 +8,12 @@ makes the modules of a stage differ; a learned generator sees the genes themselv
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import index
 from random import Random
+from typing import SupportsIndex
 
 from nano.design.design import Design, Module, Stage, Stem, Upconv, skip_order
 from nano.design.genes import Gene, Genome, Layout, genes_of, layout_of
@@ -129,35 +130,35 @@ class Prototype:
                 clipped[part.start + depth : part.stop] = [0] * (columns.deepest - depth)
         return tuple(clipped)
 
-    def design(self, genome: Sequence[int]) -> Design:
-        """The network of a genome (as `masked` makes it)."""
+    def design(self, genome: Collection[SupportsIndex]) -> Design:
+        """The network of a genome (as `masked` makes it), or of a row of a population."""
         if len(genome) != self.layout.length:
             raise DesignError(
                 f"prototype {self.name}: a genome has {self.layout.length} genes, got {len(genome)}"
             )
-        genome = tuple(map(index, genome))  # a row of a population holds numpy's own integers
+        values = tuple(map(index, genome))  # a row of a population holds numpy's own integers
         stages = []
         for columns, model in zip(self.layout.stages, self.preset.stages, strict=True):
             kernel = model.modules[0].kernel if model.modules else 3
-            n = genome[columns.depth]
+            n = values[columns.depth]
             rows = zip(
-                genome[columns.squeeze][:n],
-                genome[columns.expand][:n],
-                genome[columns.width][:n],
+                values[columns.squeeze][:n],
+                values[columns.expand][:n],
+                values[columns.width][:n],
                 strict=True,
             )
             modules = tuple(Module(squeeze=p, expand=e, width=g, kernel=kernel) for p, e, g in rows)
-            stages.append(Stage(modules=modules, transition=genome[columns.transition]))
+            stages.append(Stage(modules=modules, transition=values[columns.transition]))
         decoder = []
         for i, model_up in enumerate(self.preset.decoder):
-            ea, a, eb, b = genome[self.layout.decoder + 4 * i : self.layout.decoder + 4 * i + 4]
+            ea, a, eb, b = values[self.layout.decoder + 4 * i : self.layout.decoder + 4 * i + 4]
             decoder.append(
                 Upconv(
                     a=Module(expand=ea, width=a, kernel=model_up.a.kernel),
                     b=Module(expand=eb, width=b, kernel=model_up.b.kernel),
                 )
             )
-        stem = Stem(width=genome[self.layout.stem], kernel=self.preset.stem.kernel)
+        stem = Stem(width=values[self.layout.stem], kernel=self.preset.stem.kernel)
         return Design(stem=stem, stages=tuple(stages), decoder=tuple(decoder))
 
     # --- the way back ----------------------------------------------------------------------------
