@@ -43,7 +43,7 @@ def open_storage(url: str) -> BaseStorage:
 
 def redacted(url: str) -> str:
     """The URL without its password."""
-    return re.sub(r"(://[^:/@]+):[^@]*@", r"\1:***@", url)
+    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", url)
 
 
 def disk_full(error: BaseException | None, run: Path) -> OutputError | None:

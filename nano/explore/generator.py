@@ -92,40 +92,45 @@ class CappedSampler(BaseSampler):
         """
         if FIXED in trial.system_attrs:
             return {}  # enqueued, or interrupted before: it has its parameters
-        seed = derive_seed(self._seed, "propose", trial.number)
-        proposal = self._proposal(study, trial, self._factory(seed), Random(seed))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            # CMA-ES says that it ignores constraints: it is told penalised values instead.
+            warnings.filterwarnings("ignore", message="Constraints have been set")
+            proposal = self._proposal(study, trial)
         # Kept whole before Optuna stores parameter by parameter: a kill in between must not leave
         # half a proposal, to be completed by another one.
         study._storage.set_trial_system_attr(trial._trial_id, FIXED, proposal)
         return proposal
 
-    def _proposal(
-        self, study: optuna.Study, trial: FrozenTrial, inner: BaseSampler, random: Random
-    ) -> dict[str, Any]:
+    def _proposal(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        seed = derive_seed(self._seed, "propose", trial.number)
+        inner, random = self._factory(seed), Random(seed)
         seen = self._seen(study)
-        knob_space = {name: d for name, d in self._space.items() if name != SEED}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            # CMA-ES says that it ignores constraints: it is told penalised values instead.
-            warnings.filterwarnings("ignore", message="Constraints have been set")
-            relative = inner.infer_relative_search_space(study, trial)
-            relative = {name: d for name, d in relative.items() if name in knob_space}
-            for _ in range(_DRAWS):
-                knobs = inner.sample_relative(study, trial, relative) if relative else {}
-                for name, distribution in knob_space.items():
-                    if name not in knobs:
-                        knobs[name] = inner.sample_independent(study, trial, name, distribution)
-                design_seed = random.randrange(2**31)
-                if self._will_do(knobs, design_seed, seen):
-                    return {**knobs, SEED: design_seed}
+        knobs: dict[str, Any] = {}
+        for _ in range(_DRAWS):
+            knobs = self._drawn(inner, study, trial)
+            design_seed = random.randrange(2**31)
+            if self._will_do(knobs, design_seed, seen):
+                return {**knobs, SEED: design_seed}
         # All were too large, or tried before: the last one shrunk to the caps, and further.
         for draw in range(_DRAWS):
-            drawn = self._caps.prototype.shrunk(knobs, 1 - draw / _DRAWS)
-            drawn = self._caps.shrink(drawn, design_seed)
-            if self._will_do(drawn, design_seed, seen):
-                return {**drawn, SEED: design_seed}
             design_seed = random.randrange(2**31)
+            shrunk = self._caps.prototype.shrunk(knobs, 1 - draw / _DRAWS)
+            shrunk = self._caps.shrink(shrunk, design_seed)
+            if self._will_do(shrunk, design_seed, seen):
+                return {**shrunk, SEED: design_seed}
         raise Exhausted(f"no new design within the caps in {2 * _DRAWS} draws")
+
+    def _drawn(self, inner: BaseSampler, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        """The inner sampler's knobs: together where it can, one by one where not."""
+        knob_space = {name: kind for name, kind in self._space.items() if name != SEED}
+        relative = inner.infer_relative_search_space(study, trial)
+        relative = {name: kind for name, kind in relative.items() if name in knob_space}
+        knobs = inner.sample_relative(study, trial, relative) if relative else {}
+        for name, kind in knob_space.items():
+            if name not in knobs:
+                knobs[name] = inner.sample_independent(study, trial, name, kind)
+        return knobs
 
     def sample_independent(
         self,

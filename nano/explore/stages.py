@@ -120,8 +120,10 @@ def trained(stage: str, images: int) -> StageFunction:
     """The stage that trains with ``images`` images under a schedule of its own."""
 
     def train_stage(evaluation: Evaluation, lab: Lab) -> Evaluation:
+        checkpoint = lab.folder.checkpoint(evaluation.key, stage, 0)
         for kept in evaluation.readings:
             if kept.stage == stage:  # interrupted after this training
+                checkpoint.unlink(missing_ok=True)
                 return replace(evaluation, stage=stage, reason=kept.reason)
         folder = lab.folder.trial(evaluation.number)
         job = Job(
@@ -132,7 +134,7 @@ def trained(stage: str, images: int) -> StageFunction:
             order=0,
             confirming=False,
             folder=folder,
-            checkpoint=lab.folder.checkpoint(evaluation.key, stage, 0),
+            checkpoint=checkpoint,
         )
         reading, outcome = read(job, lab)
         if outcome is not None:
@@ -148,7 +150,7 @@ def trained(stage: str, images: int) -> StageFunction:
             )
         )
         lab.folder.write_evaluation(grown)  # before its checkpoint goes: a kill loses neither
-        job.checkpoint.unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
         return grown
 
     return train_stage

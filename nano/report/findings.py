@@ -55,7 +55,7 @@ def state(evaluation: Evaluation) -> str:
     if last is not None and last.accuracy is None:
         return "failed"
     if evaluation.stage == "final":
-        return "complete"
+        return "failed" if evaluation.reason else "complete"
     within_caps = all(margin <= 0 for margin in evaluation.margins.values())
     dead = last is None and evaluation.predicted is None and within_caps
     return "failed" if dead and evaluation.reason else "pruned"
