@@ -32,7 +32,7 @@ from nano.explore.serve import _do
 from nano.explore.workers import Bench, Deciding, Message, Pool, Ready, Task
 from nano.records import Evaluation, evaluation_from_plain
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 STUDY = """name = "toy"
 trials = 8
@@ -251,9 +251,15 @@ class Toy:
             return list(csv.DictReader(file))
 
 
-def wait_until(true: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_until(
+    true: Callable[[], object],
+    process: subprocess.Popen[str] | None = None,
+    *,
+    seconds: float = 60.0,
+) -> None:
     """Wait for something that a process does."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it never came"
+        assert process is None or process.poll() is None, process.communicate()
         time.sleep(0.02)

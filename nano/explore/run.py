@@ -39,6 +39,7 @@ from nano.report.page import write_report
 from nano.report.tables import write_trials_csv
 
 _log = logging.getLogger("nano.explore")
+_CHANCES = 3  # batches of finalists that are confirmed before the study says that none is feasible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,19 +262,32 @@ def _driver(
         origin=study.generator.kind,
         asked_to_stop=interrupts,
         patient=not options.join,
+        fresh_seeds=study.stages.confirm.seeds,
+        final_images=study.trainings()[-1][1],
     )
 
 
 def _confirm(study: StudyFile, driver: Driver, store: Store) -> list[Confirmation] | None:
-    """Fresh seeds for the finalists, and for the prototype as the reference."""
+    """Fresh seeds for the finalists, and for the prototype as the reference.
+
+    Where none of the wanted finalists holds, the next ones get their chance, up to three times as
+    many; all of them are shown, so that a claim found late can be read as such.
+    """
     evaluations = store.evaluations()
     wanted = study.stages.confirm
-    picked = finalists(evaluations, wanted.designs)
-    reference = [e for e in evaluations if e.origin == "prototype" and e not in picked]
-    images = study.trainings()[-1][1]
-    if not picked:
-        return []
-    return driver.confirm([*picked, *reference], seeds=wanted.seeds, images=images)
+    reference = [e for e in evaluations if e.origin == "prototype"]
+    found: list[Confirmation] = []
+    picked = finalists(evaluations, _CHANCES * wanted.designs)
+    for first in range(0, len(picked), wanted.designs):
+        batch = picked[first : first + wanted.designs]
+        batch += [e for e in reference if not first and e not in picked]
+        confirmed = driver.confirm(batch)
+        if confirmed is None:
+            return None
+        found += confirmed
+        if chosen(found, driver.judge) is not None:
+            break
+    return found
 
 
 def _conclude(

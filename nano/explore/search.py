@@ -76,6 +76,8 @@ class Driver:
         origin: The generator's name.
         asked_to_stop: True once somebody pressed Ctrl-C or sent SIGTERM.
         patient: Whether the search ends only when those who joined have ended theirs.
+        fresh_seeds: Of every confirmation.
+        final_images: Training images of the final stage and of every confirmation.
     """
 
     store: Store
@@ -89,6 +91,8 @@ class Driver:
     origin: str
     asked_to_stop: Callable[[], bool]
     patient: bool = True
+    fresh_seeds: int = 0
+    final_images: int = 0
     _progress: dict[int, Evaluation] = field(default_factory=dict)
     _done: dict[int, Evaluation] = field(default_factory=dict)
     _deaths: dict[str, int] = field(default_factory=dict)
@@ -110,7 +114,8 @@ class Driver:
         for i in self.pool.idle():
             asked = self._ask()
             if asked is None:
-                return
+                self._begin_reference(i)
+                continue
             evaluation = self.folder.evaluation(asked.number)
             if evaluation is None or evaluation.key != asked.design.key:
                 evaluation = counted(
@@ -136,6 +141,25 @@ class Driver:
             self.watcher.note("the space has no new design within the caps: no more trials")
         return asked
 
+    def _begin_reference(self, i: int) -> None:
+        """Let a worker that the search has no more trials for begin what is needed in any case.
+
+        Once a design is feasible there will be confirmations, and the prototype is among them.
+        """
+        done = self._done.values()
+        reference = next((e for e in done if e.origin == "prototype" and e.stage == "final"), None)
+        if reference is None or not any(e.feasible for e in done):
+            return
+        under_way = {t.index for t in self.pool.tasks() if isinstance(t, Confirm)}
+        kept = self.folder.confirm_readings(reference.key, self.fresh_seeds)
+        for index in range(self.fresh_seeds):
+            if index not in kept and index not in under_way:
+                self.pool.give(i, self._fresh(reference, index))
+                return
+
+    def _fresh(self, evaluation: Evaluation, index: int) -> Confirm:
+        return Confirm(evaluation=evaluation, index=index, images=self.final_images)
+
     def _others_at_work(self) -> bool:
         """Whether the search has to go on for trials that others took; takes up what they left."""
         if not self.patient:
@@ -151,7 +175,8 @@ class Driver:
         return bool(near) or self.store.waiting() > 0
 
     def _searched(self, i: int, task: Task, message: Message) -> None:
-        assert isinstance(task, Search)
+        if isinstance(task, Confirm):
+            return  # the reference's: the worker has kept its reading
         number = task.evaluation.number
         if isinstance(message, Deciding):
             self._progress[number] = message.evaluation
@@ -182,17 +207,16 @@ class Driver:
 
     # --- confirming ------------------------------------------------------------------------------
 
-    def confirm(
-        self, finalists: Sequence[Evaluation], *, seeds: int, images: int
-    ) -> list[Confirmation] | None:
+    def confirm(self, finalists: Sequence[Evaluation]) -> list[Confirmation] | None:
         """Retrain each with fresh seeds, all in parallel; None when stopped before the end."""
+        seeds = self.fresh_seeds
         readings = {e.key: self.folder.confirm_readings(e.key, seeds) for e in finalists}
         by_key = {e.key: e for e in finalists}
         for key, kept in readings.items():
             if len(kept) == seeds:
                 self._settle(by_key[key], kept)
         queue = [
-            Confirm(evaluation=e, index=index, images=images)
+            self._fresh(e, index)
             for e in finalists
             for index in range(seeds)
             if index not in readings[e.key]

@@ -32,7 +32,7 @@ from nano.networks.model import Model, save_model
 from nano.records import METRICS, Accuracy
 from nano.records import Protocol as DepthProtocol
 from nano.seeds import derive_seed
-from nano.train.loop import CurvePoint, train
+from nano.train.loop import CurvePoint, Stopped, train
 from nano.train.recipe import Recipe
 
 PROBE_IMAGES = 8  # enough for batch norm's statistics at the start, and half a second
@@ -180,7 +180,12 @@ class UserFunction:
         return None
 
     def run(self, job: Job, stop: Callable[[], bool]) -> Outcome:
-        """Call the function; raises StudyError when what it returns is no accuracy."""
+        """Call the function; raises StudyError when what it returns is no accuracy.
+
+        A call cannot be stopped half way; none begins once work must end.
+        """
+        if stop():
+            raise Stopped(f"before a call of {self.name}")
         began = time.monotonic()
         try:
             returned = self.function(job.design, images=job.images, seed=job.seed)
