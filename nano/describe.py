@@ -12,19 +12,17 @@ from __future__ import annotations
 import argparse
 import json
 import textwrap
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nano.console import parse_size, run
 
 if TYPE_CHECKING:
-    from nano.cost.count import ModuleCost
-    from nano.design.design import Design, Module
+    from nano.cost.table import PartRow
+    from nano.design.design import Design
 
 HEADINGS = ("layer", "output", "params", "share", "MACs", "share")
 NOTE_WIDTH = 100  # columns of a terminal that the widths may take
-USUAL_KERNEL = 3
 
 
 def parser() -> argparse.ArgumentParser:
@@ -88,19 +86,18 @@ def as_json(name: str, design: Design, size: tuple[int, int]) -> dict[str, Any]:
 
 def as_text(name: str, design: Design, size: tuple[int, int]) -> str:
     """The table: one row per part of the network, widths under rows of modules."""
-    from nano.cost.count import count, count_by_module
-    from nano.design.parts import modules_by_part
+    from nano.cost.count import count
+    from nano.cost.table import part_rows, told_widths
 
     cost = count(design, size)
     height, width = size
     rows: list[tuple[str, ...]] = [HEADINGS]
     notes: dict[int, list[str]] = {}
-    modules = modules_by_part(design)
-    for part, group in groupby(count_by_module(design, size), key=lambda share: share.part):
-        shares = list(group)
-        rows.append(_row(design, part, shares, cost.params, cost.macs))
-        if part in modules:
-            notes[len(rows) - 1] = list(_widths(modules[part]))
+    for part in part_rows(design, size):
+        notes[len(rows)] = [
+            line for kind, told in told_widths(part.modules) for line in _note(kind, told)
+        ]
+        rows.append(_row(part))
     lines = [f"{name}  {design.key}  input 3@{height}x{width}", ""]
     columns = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
@@ -120,41 +117,22 @@ def as_text(name: str, design: Design, size: tuple[int, int]) -> str:
     return "\n".join(lines)
 
 
-def _row(
-    design: Design, part: str, shares: list[ModuleCost], params: int, macs: int
-) -> tuple[str, ...]:
-    from nano.design.parts import paper_label
-
-    part_params = sum(share.cost.params for share in shares)
-    part_macs = sum(share.cost.macs for share in shares)
-    last = shares[-1]
-    rows, columns = last.size
-    output = f"{last.width}@{rows}x{columns}" if "stage" not in part else f"@{rows}x{columns}"
+def _row(part: PartRow) -> tuple[str, ...]:
     return (
-        paper_label(design, part),
-        output,
-        f"{part_params:,}",
-        f"{100 * part_params / params:.1f} %",
-        f"{part_macs:,}",
-        f"{100 * part_macs / macs:.1f} %",
+        part.label,
+        part.output,
+        f"{part.params:,}",
+        f"{100 * part.params_share:.1f} %",
+        f"{part.macs:,}",
+        f"{100 * part.macs_share:.1f} %",
     )
 
 
-def _widths(modules: Sequence[Module]) -> Iterator[str]:
-    """Each kind of width that the modules have, in their order; kernels where one is not 3x3."""
-    for name in ("width", "squeeze", "expand", "kernel"):
-        values = [getattr(module, name) for module in modules]
-        if not any(values) or (name == "kernel" and set(values) == {USUAL_KERNEL}):
-            continue
-        told = " ".join("-" if value is None else str(value) for value in values)
-        if len(values) > 1 and len(set(values)) == 1:
-            told = f"{values[0]} each"
-        yield from textwrap.wrap(
-            told,
-            NOTE_WIDTH,
-            initial_indent=f"    {name:<8}",
-            subsequent_indent=" " * 12,
-        )
+def _note(kind: str, told: str) -> list[str]:
+    """One kind of width under its row, in as many lines as it takes."""
+    return textwrap.wrap(
+        told, NOTE_WIDTH, initial_indent=f"    {kind:<8}", subsequent_indent=" " * 12
+    )
 
 
 if __name__ == "__main__":

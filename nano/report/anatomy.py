@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from nano.cost.count import count_by_module
+from nano.cost.table import USUAL_KERNEL, PartRow
 from nano.design.design import Design, Module
-from nano.design.parts import modules_by_part, paper_label
+from nano.design.parts import modules_by_part
 from nano.report import numbers
 from nano.report.markup import Html
 from nano.report.style import BLUE, GREEN, MUTED, ORANGE, as_svg, canvas, house_style
@@ -19,67 +17,6 @@ from nano.report.style import BLUE, GREEN, MUTED, ORANGE, as_svg, canvas, house_
 _ROWS = (("squeeze", GREEN), ("expand", ORANGE), ("width", BLUE))
 _WORDS = {"squeeze": "squeeze", "expand": "expansion", "width": "width"}
 _GAP = 1.5  # modules' width left free between stages
-USUAL_KERNEL = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class PartRow:
-    """A row of the layer table: one part of the network, as in the paper's Table 3.
-
-    Attributes:
-        label: The paper's word, e.g. ``PBEP 2.x (12)``.
-        output: ``30@48x160``; a dense stage hands on what its modules add, so it has no one width.
-        modules: Its modules; empty for plain convolutions.
-        params: Parameters, and their share of the network's.
-        macs: Multiply-accumulates, and their share.
-    """
-
-    part: str
-    label: str
-    output: str
-    modules: tuple[Module, ...]
-    params: int
-    params_share: float
-    macs: int
-    macs_share: float
-
-
-def part_rows(design: Design, size: tuple[int, int]) -> list[PartRow]:
-    """The layer table of a design at an input size (height, width)."""
-    shares = count_by_module(design, size)
-    params = sum(share.cost.params for share in shares)
-    macs = sum(share.cost.macs for share in shares)
-    modules = modules_by_part(design)
-    rows = []
-    for part, group in groupby(shares, key=lambda share: share.part):
-        members = list(group)
-        here = sum(member.cost.params for member in members)
-        work = sum(member.cost.macs for member in members)
-        last = members[-1]
-        width = "" if part.startswith("stage") else str(last.width)
-        rows.append(
-            PartRow(
-                part=part,
-                label=paper_label(design, part),
-                output=f"{width}@{numbers.side_by_side(last.size)}",
-                modules=modules.get(part, ()),
-                params=here,
-                params_share=here / params,
-                macs=work,
-                macs_share=work / macs,
-            )
-        )
-    return rows
-
-
-def told_widths(modules: Sequence[Module], name: str) -> str:
-    """Widths of modules in their order, ``9 13 13 18``; ``12 each`` when all are equal."""
-    values = [getattr(module, name) for module in modules]
-    if not any(values):
-        return ""
-    if len(values) > 2 and len(set(values)) == 1:
-        return f"{values[0]} each"
-    return " ".join("·" if value is None else str(value) for value in values)
 
 
 def heterogeneity(design: Design) -> Html:

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
+from nano.cost.table import part_rows
 from nano.design.design import Design
 from nano.errors import RunError
 from nano.files import write_text
@@ -281,7 +282,7 @@ def _network(run: Run, subject: Finding | None, problems: list[str]) -> Html | N
     if evaluation is None or design is None:
         problems.append(f"trial {subject.number}: no evaluation.json, so its network is not shown")
         return None
-    rows = anatomy.part_rows(design, evaluation.size)
+    rows = part_rows(design, evaluation.size)
     height, width = evaluation.size
     text = (
         f"Trial {subject.number}, key {subject.key}, "

@@ -7,10 +7,10 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from nano.cost.table import PartRow, told_widths
 from nano.files import write_text
 from nano.records import Accuracy, Confirmation, Evaluation
 from nano.report import numbers
-from nano.report.anatomy import PartRow, told_widths
 from nano.report.findings import (
     Finding,
     is_fraction,
@@ -263,15 +263,9 @@ def layer_table(rows: Sequence[PartRow]) -> Html:
     """The chosen network as the paper's Table 3: output, then the widths of every module."""
     cells: list[list[str | Cell]] = []
     for row in rows:
-        widths = [
-            (word, told_widths(row.modules, name))
-            for word, name in (("width", "width"), ("squeeze", "squeeze"), ("expand", "expand"))
-        ]
-        kernels = {module.kernel for module in row.modules}
-        if len(kernels) > 1 or kernels - {3}:
-            widths.append(("kernel", told_widths(row.modules, "kernel")))
         told = join(
-            tag("div", tag("span", word, class_="word"), " ", text) for word, text in widths if text
+            tag("div", tag("span", kind, class_="word"), " ", widths)
+            for kind, widths in told_widths(row.modules)
         )
         cells.append(
             [
