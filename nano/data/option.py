@@ -50,7 +50,7 @@ def table_of(
         changes: Keys of the table to set instead, e.g. ``size``.
 
     Raises:
-        StudyError: No such study, a study without [data], or --root missing or out of place.
+        StudyError: No such study, one whose data is no table, or --root missing or out of place.
     """
     from nano.data.sets import data_table
 
@@ -73,7 +73,7 @@ def table_of(
 
 
 def read_table(path: Path) -> dict[str, object]:
-    """The [data] table of a study file, as it stands there."""
+    """The [data] table of a study file, as it stands there; empty where it has none."""
     try:
         study = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as missing:
@@ -84,9 +84,9 @@ def read_table(path: Path) -> dict[str, object]:
         raise StudyError(f"{path}: cannot be read: {unreadable.strerror}") from unreadable
     except ValueError as damaged:  # also bytes that are not UTF-8
         raise StudyError(f"{path}: not TOML: {damaged}") from damaged
-    table = study.get("data")
+    table = study.get("data", {})
     if not isinstance(table, dict):
-        raise StudyError(f"{path}: has no [data] table")
+        raise StudyError(f"{path}: data = {table!r} is no [data] table")
     return table
 
 

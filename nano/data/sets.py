@@ -129,13 +129,14 @@ class Sets:
 
 
 def data_table(plain: Mapping[str, Any], where: str = "[data]") -> ScenesTable | KittiTable:
-    """Check a [data] table as TOML gives it.
+    """Check a [data] table as TOML gives it; without ``set`` it is of scenes, as in a study.
 
     Raises:
         StudyError: An unknown set or key, a missing key or a value of another kind; names
             ``where``.
     """
     adapter: TypeAdapter[ScenesTable | KittiTable] = TypeAdapter(DataTable)
+    plain = {"set": "scenes", **plain}
     try:
         # By way of JSON, where strict types still admit a list for a tuple.
         return adapter.validate_json(json.dumps(plain), strict=True)
@@ -213,7 +214,7 @@ def protocol_changes(truth: str) -> dict[str, object]:
 
 def _explain(plain: Mapping[str, Any], invalid: ValidationError) -> str:
     first = invalid.errors()[0]
-    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+    if first["type"] == "union_tag_invalid":
         return f'set must be "scenes" or "kitti", got {plain.get("set")!r}'
     model = KittiTable if plain.get("set") == "kitti" else ScenesTable
     key = str(first["loc"][1])  # after the union's tag

@@ -2,7 +2,7 @@
 
 python -m nano.evaluate RUN/best --data scenes
 python -m nano.evaluate RUN/best --data kitti --root /data/kitti --protocol eigen652-annotated
-python -m nano.evaluate RUN/best --data studies/kitti.toml --split validation --json
+python -m nano.evaluate RUN/best --data RUN/study.toml --split validation --json
 """
 
 from __future__ import annotations

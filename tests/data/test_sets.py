@@ -38,8 +38,9 @@ SAMPLE = {
 }
 
 
-def test_table_of_scenes_needs_nothing_but_its_name() -> None:
-    table = data_table({"set": "scenes"})
+@pytest.mark.parametrize("plain", [{}, {"set": "scenes"}])
+def test_table_of_scenes_needs_nothing(plain: dict[str, Any]) -> None:
+    table = data_table(plain)
     assert isinstance(table, ScenesTable)
     assert (table.size, table.protocol) == ((64, 192), "scenes")
 
@@ -61,7 +62,7 @@ def test_kitti_is_judged_by_the_protocol_of_its_truth(truth: str, protocol: str)
 @pytest.mark.parametrize(
     ("plain", "message"),
     [
-        ({}, 'set must be "scenes" or "kitti", got None'),
+        ({"set": None}, 'set must be "scenes" or "kitti", got None'),
         ({"set": "kity"}, 'set must be "scenes" or "kitti", got \'kity\''),
         ({"set": "scenes", "trian": 3}, "unknown key 'trian'; known keys: .*train"),
         ({"set": "scenes", "train": 0}, "train: .*greater than 0, got 0"),
