@@ -1,12 +1,14 @@
 """The default study, whole: its time, what of it is not training or evaluation, and what it finds.
 
-``python -m benchmarks.run quick`` runs it as a user would, in a folder of its own; the scenes are
-rendered before, because that is done once for all studies.
+``python -m benchmarks.run quick`` runs it as a user would for the first time: in a folder and with
+a cache of its own. Its minutes hold the rendering of the scenes; the overhead does not, because
+that is done once for all studies.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -15,26 +17,33 @@ from resource import RUSAGE_CHILDREN, getrusage
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nano.data.cache import default_cache
 from nano.data.sets import prepare_sets
 from nano.explore.__main__ import default_study
 from nano.explore.study import read_study
 from nano.machine import cores
 
-ASKED = {"minutes": "<= 6", "overhead_percent": "<= 3", "trials": ">= 30"}
+ASKED = {
+    "exit_code": "<= 0",
+    "minutes": "<= 6",
+    "overhead_percent": "<= 3",
+    "trials": ">= 30",
+    "gain_db": ">= 0",
+}
 
 
 def measure() -> dict[str, Any]:
     """Run the study once; about five minutes on two cores."""
     study = read_study(default_study())
-    began = time.perf_counter()
-    prepare_sets(study.data, Path(), default_cache(), workers=cores())
-    rendering = time.perf_counter() - began
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, TemporaryDirectory() as caches:
+        began = time.perf_counter()
+        prepare_sets(study.data, Path(), Path(caches, "depthnet-nano"), workers=cores())
+        rendering = time.perf_counter() - began
         before = getrusage(RUSAGE_CHILDREN)
         began = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-m", "nano.explore", "--quiet", "--out", folder], check=False
+            [sys.executable, "-m", "nano.explore", "--quiet", "--out", folder],
+            env={**os.environ, "XDG_CACHE_HOME": caches},
+            check=False,
         )
         wall = time.perf_counter() - began
         after = getrusage(RUSAGE_CHILDREN)
@@ -47,7 +56,7 @@ def measure() -> dict[str, Any]:
     best, reference = summary.get("best", {}), summary.get("reference", {})
     return {
         "exit_code": done.returncode,
-        "minutes": wall / 60,
+        "minutes": (rendering + wall) / 60,
         "rendering_seconds": rendering,
         "trials": trials,
         "busy_seconds": summary["busy_seconds"],
