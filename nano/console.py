@@ -93,5 +93,12 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def positive(text: str) -> int:
+    """Read a whole number above 0; for argparse's ``type=``."""
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise InputError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
 def _terminate(signum: int, frame: FrameType | None) -> None:
     raise Terminated

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nano.console import parse_size
+from nano.console import parse_size, positive
 from nano.errors import (
     DataError,
     DesignError,
@@ -195,3 +195,13 @@ def test_any_text_is_a_size_or_an_input_error(text: str) -> None:
         return
     assert height >= 0
     assert width >= 0
+
+
+@pytest.mark.parametrize("text", ["0", "00", "-1", "1.5", "two", "", "\u00b2", "\u0663"])
+def test_what_is_no_whole_number_above_zero_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="no whole number above 0"):
+        positive(text)
+
+
+def test_whole_numbers_above_zero_are_read() -> None:
+    assert [positive(text) for text in ("1", "16", "007")] == [1, 16, 7]

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from nano.console import parse_size, run
+from nano.console import parse_size, positive, run
 from nano.data.option import add_place_options, table_of, telling
 
 
@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
         "--preview", type=Path, metavar="PNG", required=True, help="write a picture"
     )
     scenes.add_argument("--size", type=parse_size, default=(96, 320), help="default: 96x320")
-    scenes.add_argument("--count", type=int, default=4, help="scenes in the picture")
+    scenes.add_argument("--count", type=positive, default=4, help="scenes in the picture")
     scenes.add_argument("--seed", type=int, default=0)
     kitti = commands.add_parser("kitti", help="tell what KITTI folders have and lack")
     kitti.add_argument("--check", type=Path, nargs="+", metavar="ROOT", required=True)

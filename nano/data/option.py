@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nano.console import say
+from nano.console import positive, say
 from nano.errors import StudyError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", type=Path, help="where prepared data live (default: ~/.cache/depthnet-nano)"
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes that prepare data")
+    parser.add_argument("--workers", type=positive, default=1, help="processes that prepare data")
 
 
 def table_of(

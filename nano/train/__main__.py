@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from nano.console import Terminated, parse_size, run, say
 from nano.data.option import SECONDS_BETWEEN_LINES, add_data_options, table_of, telling
-from nano.errors import DataError, RunError
+from nano.errors import DataError, Diverged, InputError, RunError
 
 if TYPE_CHECKING:
     from nano.data.sample import DepthSet
@@ -98,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     metrics = finished(out, training)
     if metrics is None:
-        with stop_on_signal() as stop:
+        made(out)
+        with stop_on_signal() as stop, told_divergence():
             from nano.train.loop import train
 
             trained = train(
@@ -181,6 +182,28 @@ def finished(out: Path, training: dict[str, Any]) -> dict[str, Any] | None:
         )
     say(f"{out}: already trained")
     return metrics
+
+
+def made(out: Path) -> None:
+    """Make the folder before the work; an OutputError says why it cannot be."""
+    from nano.files import unwritable
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(out, error) from error
+
+
+@contextmanager
+def told_divergence() -> Iterator[None]:
+    """A training that diverged as one line: the recipe, or the design, is no good."""
+    try:
+        yield
+    except Diverged as diverged:
+        raise InputError(
+            f"the training diverged at {diverged}; try a lower rate, such as --set"
+            " learning_rate=1e-3, or another design"
+        ) from diverged
 
 
 def keep(

@@ -10,7 +10,7 @@ from PIL import Image
 from nano.data.__main__ import main
 from nano.data.cache import open_cache
 from nano.data.option import telling
-from nano.errors import DataError
+from nano.errors import DataError, InputError
 
 STUDY = '[data]\nset = "scenes"\nsize = [16, 32]\ntrain = 3\nvalidation = 2\ntest = 1\n'
 
@@ -22,6 +22,11 @@ def test_scenes_are_previewed(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == f"{picture}\n"
     with Image.open(picture) as opened:
         assert opened.format == "PNG"
+
+
+def test_fewer_scenes_than_one_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'-3' is no whole number above 0"):
+        main(["scenes", "--preview", str(tmp_path / "scenes.png"), "--count", "-3"])
 
 
 def test_study_is_prepared_and_its_caches_named(

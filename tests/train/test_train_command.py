@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nano.errors import DataError, RunError, StudyError
+from nano.errors import DataError, InputError, OutputError, RunError, StudyError
 from nano.networks.model import load_model
 from nano.train.__main__ import main
 
@@ -98,6 +98,21 @@ def test_a_model_is_trained_further(study: list[str], tmp_path: Path) -> None:
 def test_a_wrong_option_is_explained(options: list[str], words: str) -> None:
     with pytest.raises(StudyError, match=words):
         main(["depthnet-tiny", *options])
+
+
+def test_a_divergence_is_one_line_and_leaves_no_model(study: list[str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"diverged at step 2: .*; try a lower rate"):
+        train_tiny(study, tmp_path / "run", "--set", "learning_rate=1e9")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_work(
+    study: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="file/run: cannot be written: Not a directory"):
+        train_tiny(study, tmp_path / "file" / "run")
+    assert "step" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
