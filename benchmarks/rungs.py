@@ -34,6 +34,7 @@ from nano.seeds import derive_seed
 
 DESIGNS = 20
 SEEDS = 5
+LEAST_SHARE = 0.4  # of each knob's range that random designs keep
 ASKED = {"lowest_rank_correlation": ">= 0.7"}
 
 
@@ -71,12 +72,17 @@ def measure() -> dict[str, Any]:
 
 
 def random_designs(caps: Caps, wanted: int, *, seed: int) -> list[Design]:
-    """Random knobs and seeds, over-cap ones left out."""
+    """Random knobs and seeds, drawn towards the smallest design by a random share.
+
+    Uniform knobs alone lie close below the caps, where designs hardly differ; a search also visits
+    small ones, because they score.
+    """
     random = Random(seed)
     found: list[Design] = []
     while len(found) < wanted:
         knobs = {knob.name: knob.at(random.random()) for knob in caps.prototype.knobs}
-        genome = caps.prototype.expand(knobs, random.randrange(2**31))
+        drawn = caps.prototype.shrunk(knobs, random.uniform(LEAST_SHARE, 1))
+        genome = caps.prototype.expand(drawn, random.randrange(2**31))
         design = caps.prototype.design(genome)
         if caps.fit(design):
             found.append(design)
@@ -137,34 +143,64 @@ def summarised(
         }
         for design in designs
     ]
-    correlations = {
-        f"{a} -> {b}": float(spearmanr([r[a] for r in rows], [r[b] for r in rows]).statistic)
-        for a, b in pairwise(stages)
+    of_preset: dict[str, Any] = {
+        "params": caps.cost(preset).params,
+        **{
+            f"{split}_delta1": [round(r[split], 4) for r in reference]
+            for split in ("validation", "test")
+        },
+        "test_abs_rel_mean": fmean(r["abs_rel"] for r in reference),
+        "seconds": fmean(r["seconds"] for r in reference),
     }
-    noise = (fmean((r["final"] - r["final, another seed"]) ** 2 for r in rows) / 2) ** 0.5
     return {
         "study": study.name,
+        "caps": caps.requirements.counted.describe(),
         "stages": study.trainings(),
+        **figures(stages, of_preset, rows),
+    }
+
+
+def figures(
+    stages: list[str], reference: dict[str, Any], rows: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Signal against noise.
+
+    A reading is the design's own level plus the noise of one start. Each rung is compared with the
+    level at the next stage (at the final one the mean over two seeds), because that is what the
+    search wants to know; the correlation of the two final seeds with each other says how much any
+    single reading can tell.
+    """
+    again = "final, another seed"
+    noise = (fmean((r["final"] - r[again]) ** 2 for r in rows) / 2) ** 0.5
+    levels = {stage: [r[stage] for r in rows] for stage in stages}
+    levels["final"] = [(r["final"] + r[again]) / 2 for r in rows]
+    correlations = {
+        f"{a} -> {b}": _rank([r[a] for r in rows], levels[b]) for a, b in pairwise(stages)
+    }
+    return {
         "reference": {
-            "params": caps.cost(preset).params,
-            "seeds": SEEDS,
-            **{
-                f"{split}_delta1": [round(r[split], 4) for r in reference]
-                for split in ("validation", "test")
-            },
-            "validation_mean": fmean(r["validation"] for r in reference),
-            "test_mean": fmean(r["test"] for r in reference),
-            "test_abs_rel_mean": fmean(r["abs_rel"] for r in reference),
-            "sd_over_seeds": stdev(r["test"] for r in reference),
-            "seconds": fmean(r["seconds"] for r in reference),
+            **reference,
+            "seeds": len(reference["test_delta1"]),
+            "validation_mean": fmean(reference["validation_delta1"]),
+            "test_mean": fmean(reference["test_delta1"]),
+            "sd_over_seeds": stdev(reference["test_delta1"]),
         },
-        "designs": len(designs),
+        "designs": len(rows),
         "sd_over_seeds_of_designs": noise,
         "spread_of_designs": stdev(r["final"] for r in rows),
         "rank_correlation": correlations,
-        "lowest_rank_correlation": min(correlations.values()),
-        "rank_correlation_of_params_with_final": float(
-            spearmanr([r["params"] for r in rows], [r["final"] for r in rows]).statistic
+        "lowest_rank_correlation": min(correlations.values(), default=1.0),
+        "rank_correlation_with_one_reading": {
+            f"{a} -> {b}": _rank([r[a] for r in rows], [r[b] for r in rows])
+            for a, b in pairwise(stages)
+        },
+        "rank_correlation_of_two_final_seeds": _rank(
+            [r["final"] for r in rows], [r[again] for r in rows]
         ),
+        "rank_correlation_of_params": _rank([r["params"] for r in rows], levels["final"]),
         "rows": rows,
     }
+
+
+def _rank(a: list[float], b: list[float]) -> float:
+    return float(spearmanr(a, b).statistic)

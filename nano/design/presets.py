@@ -40,14 +40,14 @@ def _depthnet_nano() -> Design:
 
 
 def _depthnet_small() -> Design:
-    """A regular hand-made member for 64x192 images: what a careful person tries first."""
-    growths = [(12,) * 3, (14,) * 4, (16,) * 5, (18,) * 4]
+    """A regular hand-made member of the family for 64x192 images: what a careful person tries."""
+    growths = [(10,) * 2, (12,) * 3, (14,) * 4, (16,) * 3]
     return Design(
-        stem=Stem(width=14, kernel=7),
-        stages=_stages(growths, squeezes=(8, 10, 12, 14), ratio=3, transitions=(24, 36, 48, 60)),
+        stem=Stem(width=10, kernel=7),
+        stages=_stages(growths, squeezes=(6, 8, 10, 12), ratio=3, transitions=(18, 28, 38, 46)),
         decoder=_decoder(
-            widths=((40, 40), (28, 28), (20, 20), (14, 14)),
-            expands=((192, 80), (128, 56), (84, 40), (34, 14)),
+            widths=((32, 32), (22, 22), (16, 16), (10, 10)),
+            expands=((148, 64), (100, 44), (48, 24), (26, 10)),
         ),
     )
 
@@ -108,14 +108,14 @@ _RANGES: dict[str, dict[str, _Range | tuple[_Range, ...]]] = {
         "spread": (0, 0.5),
     },
     "depthnet-small": {
-        "stem": (5, 20),
-        "depth": ((1, 5), (1, 6), (1, 8), (1, 8)),
-        "growth": (5, 28),
-        "squeeze": (4, 24),
-        "expansion": (1.5, 6),
+        "stem": (4, 16),
+        "depth": ((1, 4), (1, 5), (1, 6), (1, 6)),
+        "growth": (4, 24),
+        "squeeze": (3, 18),
+        "expansion": (1.5, 5),
         "transition": (0.2, 0.9),
-        "decoder.first": (14, 64),
-        "decoder.last": (5, 24),
+        "decoder.first": (10, 48),
+        "decoder.last": (4, 16),
         "multiplicity.first": (1, 4),
         "multiplicity.last": (1, 3),
         "taper": (-0.5, 0.5),

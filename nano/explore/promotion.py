@@ -17,8 +17,8 @@ from nano.records import Accuracy, Evaluation
 from nano.score import Requirements, Utility
 
 # Spread of a final reading around what a rung foresees, before a study has its own pairs: the sd
-# over seeds of delta1 and abs_rel at the quick study's spend, benchmarks/results/noise.json.
-PRIOR_SD = {"delta1": 0.012, "abs_rel": 0.012}
+# over seeds of delta1 and abs_rel at the quick study's spend, benchmarks/results/rungs.json.
+PRIOR_SD = {"delta1": 0.010, "abs_rel": 0.010}
 PRIOR_WEIGHT = 4.0  # pairs that the prior counts for
 
 
