@@ -208,8 +208,16 @@ class Toy:
             run(lambda _: main(arguments))
         return Ended(code=int(ended.value.code or 0), out=out.getvalue(), err=err.getvalue())
 
-    def start(self, *more: str, workers: int = 1) -> subprocess.Popen[str]:
+    def start(
+        self, *more: str, workers: int = 1, before: Callable[[], None] = lambda: None
+    ) -> subprocess.Popen[str]:
         """Start the command as a process of its own, in a group of its own."""
+
+        def begin() -> None:
+            # A shell's background job ignores Ctrl-C, and so would its children.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            before()
+
         return subprocess.Popen(
             [sys.executable, "-m", "nano.explore", *self.arguments(*more, workers=workers)],
             cwd=ROOT,
@@ -218,8 +226,7 @@ class Toy:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            # A shell's background job ignores Ctrl-C, and so would its children.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=begin,
         )
 
     # --- what is there afterwards ----------------------------------------------------------------

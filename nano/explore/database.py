@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages import BaseStorage, RDBStorage
+from sqlalchemy import make_url
 
 from nano.errors import MissingPackage, OutputError, RunError
+from nano.files import replacing
 
 _UNWRITABLE = {  # SQLite's words, deep in the chain of an error of Optuna's
     "database or disk is full": "the disk is full",
@@ -30,15 +32,31 @@ def open_storage(url: str) -> BaseStorage:
         # Several processes share the file; a writer waits for the others instead of failing.
         options = {"connect_args": {"timeout": 100}}
     try:
+        _create_whole(url)
         return RDBStorage(url, engine_kwargs=options)
     except ModuleNotFoundError as missing:
         raise MissingPackage(
             f"--storage {redacted(url)}: needs the driver {missing.name}; for PostgreSQL:"
             " pip install 'psycopg[binary]'"
         ) from missing
+    except OutputError:
+        raise
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"--storage {redacted(url)}: cannot be opened: {reason}") from error
+
+
+def _create_whole(url: str) -> None:
+    """A new SQLite file with all its tables, or none.
+
+    Optuna makes table by table: a kill in between leaves one whose indexes are never made, and
+    two studies of one name are possible.
+    """
+    file = make_url(url).database if url.startswith("sqlite") else None
+    if not file or file == ":memory:" or Path(file).exists():
+        return
+    with replacing(Path(file)) as part:
+        RDBStorage(f"sqlite:///{part}").engine.dispose()
 
 
 def redacted(url: str) -> str:

@@ -1,4 +1,4 @@
-"""``--dry-run``: check the study, count its space, time a step, predict hours and memory."""
+"""``--dry-run``: check the study, count its space, time its steps, predict hours and memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import resource
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -20,7 +21,7 @@ from nano.data.sets import KittiTable, sources
 from nano.design.design import Design
 from nano.errors import DataError
 from nano.explore.caps import Caps
-from nano.explore.run import default_workers
+from nano.explore.run import default_workers, threads_each
 from nano.explore.study import StudyFile
 from nano.explore.trainer import load_function
 from nano.files import to_plain
@@ -28,8 +29,8 @@ from nano.report.numbers import count as shortened
 from nano.report.numbers import duration, percent
 
 _SAMPLES = 2000  # random designs counted, to see what share the caps leave
-_TIMED_STEPS = 3
-_TRIES = 2  # timed trainings of each design; the faster one counts, machines are noisy
+_TIMED_SECONDS = 1.0  # of steps, after the first one; one step at least
+_MANY_STEPS = 1_000_000  # so many that the schedule never leaves its warm-up: noise teaches nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +152,7 @@ def _predict(study: StudyFile, caps: Caps, workers: int) -> dict[str, Any]:
     """Hours and memory of the whole study, from timed steps of two designs."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads_each(workers))
     batch = study.recipe().batch
     named = _named(caps)
     middle = _time(named["preset within the caps"], study)
@@ -160,9 +161,9 @@ def _predict(study: StudyFile, caps: Caps, workers: int) -> dict[str, Any]:
     spend = _spend(study)
     images = spend["search_images"] + spend["confirm_images"]
     return {
-        "seconds_per_step": round(middle.seconds_per_step, 4),
-        "hours": round(images / batch * middle.seconds_per_step / workers / 3600, 3),
-        "memory_gib": round(workers * peak / 2**30, 2),
+        "seconds_per_step": middle.seconds_per_step,
+        "hours": images / batch * middle.seconds_per_step / workers / 3600,
+        "memory_gib": workers * peak / 2**30,
         "workers": workers,
         "device": "cuda" if torch.cuda.is_available() else "cpu",
     }
@@ -171,25 +172,29 @@ def _predict(study: StudyFile, caps: Caps, workers: int) -> dict[str, Any]:
 def _time(design: Design, study: StudyFile) -> Timing:
     import torch
 
-    from nano.train.loop import train
+    from nano.train.loop import Stopped, train
 
     recipe = study.recipe()
-    data = _made_up(study.size, recipe.batch)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    best = float("inf")
-    short = recipe.for_images(recipe.batch * _TIMED_STEPS)
-    once = recipe.for_images(recipe.batch)
-    for _ in range(_TRIES):
-        began = time.perf_counter()
-        train(design, once, data, seed=0, device=device)
-        middle = time.perf_counter()
-        train(design, short, data, seed=0, device=device)
-        # The difference leaves out building, warming up and recalibrating.
-        step = (time.perf_counter() - middle - (middle - began)) / (_TIMED_STEPS - 1)
-        best = min(best, max(step, 1e-6))
+    ends: list[float] = []
+
+    def enough() -> bool:
+        """Asked after every step."""
+        ends.append(time.perf_counter())
+        return ends[-1] - ends[0] >= _TIMED_SECONDS
+
+    with suppress(Stopped):
+        train(
+            design,
+            recipe.for_images(recipe.batch * _MANY_STEPS),
+            _made_up(study.size, recipe.batch),
+            seed=0,
+            device="cuda" if torch.cuda.is_available() else "cpu",
+            stop=enough,
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Timing(
-        seconds_per_step=best, peak_bytes=peak * (1 if sys.platform == "darwin" else 1024)
+        seconds_per_step=(ends[-1] - ends[0]) / (len(ends) - 1),
+        peak_bytes=peak * (1 if sys.platform == "darwin" else 1024),
     )
 
 
@@ -242,6 +247,6 @@ def _text(study: StudyFile, found: dict[str, Any], workers: int) -> str:
         p = found["prediction"]
         lines.append(
             f"prediction: {duration(3600 * p['hours'])} and {p['memory_gib']:.1f} GiB with"
-            f" {workers} workers on {p['device']} ({p['seconds_per_step'] * 1000:.0f} ms a step)"
+            f" {workers} workers on {p['device']} ({1000 * p['seconds_per_step']:.3g} ms a step)"
         )
     return "\n".join(lines)

@@ -128,6 +128,11 @@ class RunFolder:
         if self.best.exists():
             shutil.rmtree(self.best)
 
+    def sweep(self) -> None:
+        """Remove what killed processes left half-written; for when nobody else works here."""
+        for part in self.path.rglob(".*.part"):
+            part.unlink(missing_ok=True)
+
     def write_study(self, plain: Mapping[str, Any]) -> None:
         """study.toml, as run: overrides applied, defaults spelt out."""
         text = "# The study as run: overrides applied, defaults spelt out.\n\n"

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 
 from nano.data.cache import default_cache
-from nano.data.sets import prepare_sets
+from nano.data.sets import prepare_sets, sources
 from nano.design.design import Design
 from nano.errors import EXIT_FEASIBLE, InputError, OutputError, RunError
 from nano.explore.caps import Caps
@@ -35,7 +35,9 @@ from nano.explore.watch import JsonLines, Lines, LiveTable, Quiet, terminal
 from nano.explore.workers import Bench, Pool
 from nano.machine import cores
 from nano.records import Confirmation
+from nano.report.findings import headline
 from nano.report.page import write_report
+from nano.report.run import read_run
 from nano.report.tables import write_trials_csv
 
 _log = logging.getLogger("nano.explore")
@@ -80,6 +82,8 @@ def explore(study: StudyFile, options: Options) -> int:
     caps.check_reachable()
     if study.evaluate is not None:
         load_function(study.evaluate.callable, options.base)
+    else:
+        sources(study.data, options.base)  # missing data are told before anything is written
     if options.join and not (options.storage or (options.out / "study.db").exists()):
         raise RunError(f"--join: no study in {options.out} yet; start it without --join first")
     folder = open_folder(options.out, study.name)
@@ -221,6 +225,11 @@ def default_workers() -> int:
     return 1 if torch.cuda.is_available() else min(cores(), 8)
 
 
+def threads_each(workers: int) -> int:
+    """Of each worker: the cores shared out."""
+    return max(1, cores() // workers)
+
+
 def _bench(study: StudyFile, options: Options, folder: RunFolder) -> Bench:
     import torch
 
@@ -230,7 +239,7 @@ def _bench(study: StudyFile, options: Options, folder: RunFolder) -> Bench:
         run=folder.path.resolve(),
         cache=default_cache(),
         device="cuda" if torch.cuda.is_available() else "cpu",
-        threads=max(1, cores() // options.workers),
+        threads=threads_each(options.workers),
     )
 
 
@@ -279,9 +288,9 @@ def _confirm(study: StudyFile, driver: Driver, store: Store) -> list[Confirmatio
     found: list[Confirmation] = []
     picked = finalists(evaluations, _CHANCES * wanted.designs)
     for first in range(0, len(picked), wanted.designs):
-        batch = picked[first : first + wanted.designs]
-        batch += [e for e in reference if not first and e not in picked]
-        confirmed = driver.confirm(batch)
+        batch = [*picked[first : first + wanted.designs], *(reference if first == 0 else [])]
+        known = {confirmation.key for confirmation in found}  # the reference may be picked, too
+        confirmed = driver.confirm([*{e.key: e for e in batch if e.key not in known}.values()])
         if confirmed is None:
             return None
         found += confirmed
@@ -302,6 +311,8 @@ def _conclude(
 ) -> int:
     """Write what is derived (best, run.json, trials.csv, report.html) and say what was found."""
     evaluations = store.evaluations()
+    if confirmations is not None:
+        folder.sweep()
     for evaluation in evaluations:
         if folder.evaluation(evaluation.number) != evaluation:
             folder.write_evaluation(evaluation)  # the storage is the truth
@@ -325,10 +336,18 @@ def _conclude(
     folder.write_run({**record, "summary": summary})
     write_trials_csv(folder.path)
     page = write_report(folder.path)
-    lines = [*found.lines(folder.best), f"report: {page}"]
-    _log.info("ended with exit code %d: %s", code, lines[0])
+    answer = headline(read_run(folder.path))  # the same words on the terminal and on the page
+    _log.info("ended with exit code %d: %s", code, answer)
     if options.show == "json":
         print(json.dumps({"event": "summary", **summary}, allow_nan=False))
-    else:
-        print("\n".join(lines))
+        return code
+    if confirmations is None:
+        print(f"{len(evaluations)} of {found.trials} trials done; the same command goes on")
+    print(answer)
+    if found.best is not None and study.evaluate is None:
+        print(f"model: {folder.best}")
+        print(f"next: python -m nano.train {folder.best} --data {folder.path / 'study.toml'}")
+    elif found.best is not None:
+        print(f"design: {folder.best / 'design.json'}")
+    print(f"report: {page}")
     return code

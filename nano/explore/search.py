@@ -75,9 +75,10 @@ class Driver:
         size: Input height and width.
         origin: The generator's name.
         asked_to_stop: True once somebody pressed Ctrl-C or sent SIGTERM.
-        patient: Whether the search ends only when those who joined have ended theirs.
         fresh_seeds: Of every confirmation.
         final_images: Training images of the final stage and of every confirmation.
+        patient: Whether this is the process that confirms in the end: its search ends only when
+            those who joined have ended theirs.
     """
 
     store: Store
@@ -90,9 +91,9 @@ class Driver:
     size: tuple[int, int]
     origin: str
     asked_to_stop: Callable[[], bool]
+    fresh_seeds: int
+    final_images: int
     patient: bool = True
-    fresh_seeds: int = 0
-    final_images: int = 0
     _progress: dict[int, Evaluation] = field(default_factory=dict)
     _done: dict[int, Evaluation] = field(default_factory=dict)
     _deaths: dict[str, int] = field(default_factory=dict)
@@ -145,7 +146,10 @@ class Driver:
         """Let a worker that the search has no more trials for begin what is needed in any case.
 
         Once a design is feasible there will be confirmations, and the prototype is among them.
+        Those who joined leave it to whoever confirms.
         """
+        if not self.patient:
+            return
         done = self._done.values()
         reference = next((e for e in done if e.origin == "prototype" and e.stage == "final"), None)
         if reference is None or not any(e.feasible for e in done):

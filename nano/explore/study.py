@@ -7,6 +7,7 @@ is one line that says where it stands (`nano.explore.explain`).
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -288,9 +289,12 @@ def _check_protocol(data: ScenesTable | KittiTable) -> None:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """``key: old -> new`` for everything that changes results; the number of trials may grow."""
+    """``key: old -> new`` for everything that changes results.
+
+    The number of trials may grow, and data may move to another folder.
+    """
     before, after = dict(_flat(old)), dict(_flat(new))
-    free = {"trials", "about"}
+    free = {"trials", "about", "data.root"}
     return [
         f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
         for key in sorted(before.keys() | after.keys())
@@ -323,7 +327,9 @@ def _anchor_roots(plain: dict[str, Any], base: Path, where: str) -> None:
 
     def anchored(root: Any) -> Any:
         try:
-            return str(base / Path(root).expanduser()) if isinstance(root, str) else root
+            if not isinstance(root, str):
+                return root
+            return os.path.normpath(base / Path(root).expanduser())
         except RuntimeError as nobody:
             raise StudyError(f'{where}: [data] root = "{root}": {nobody}') from nobody
 

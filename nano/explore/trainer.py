@@ -206,10 +206,11 @@ def as_accuracy(returned: Any, name: str) -> Accuracy:
         StudyError: For anything else.
         Diverged: When a metric is not finite.
     """
+    # One caption for all calls: readings are averaged, and averages never mix captions.
+    about = {"data": name, "protocol": "the user's own"}
     if isinstance(returned, Accuracy):
-        returned = {"data": name, "protocol": "the user's own"} | to_plain(returned)
+        returned = to_plain(returned) | about
     elif isinstance(returned, Mapping):
-        about = {"data": name, "protocol": "the user's own"}
         returned = about | {key: returned[key] for key in METRICS if key in returned}
     else:
         raise StudyError(

@@ -258,10 +258,8 @@ def _none_feasible(run: Run) -> str:
         )
     if near is None:
         return f"{start}; all of them failed."
-    missed = misses(near, run.requirements.items)
-    return (
-        f"{start}; nearest is trial {near.number} ({near.key}): {'; '.join(missed) or 'unknown'}."
-    )
+    missed = "; ".join(misses(near, run.requirements.items)) or "only the search's safety missed"
+    return f"{start}; nearest is trial {near.number} ({near.key}): {missed}."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,7 +84,9 @@ def same(toy: Toy, undisturbed: list[tuple[object, ...]]) -> None:
     assert [(e.key, e.stage, e.netscore, e.reason) for e in toy.evaluations()] == undisturbed
 
 
-@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "asked", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_asked_to_stop_once_it_ends_in_order_and_the_same_command_goes_on(
     toy: Toy, start: Start, undisturbed: list[tuple[object, ...]], asked: signal.Signals
 ) -> None:
@@ -110,6 +112,7 @@ def test_asked_to_stop_once_it_ends_in_order_and_the_same_command_goes_on(
     assert set(Counter(toy.calls()).values()) <= {1, 2}
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_ends_at_once_and_the_same_command_goes_on(
     toy: Toy, start: Start, undisturbed: list[tuple[object, ...]]
 ) -> None:
@@ -148,6 +151,7 @@ def test_workers_do_not_outlive_a_driver_that_was_killed(
     same(toy, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_killed_is_replaced_and_its_trial_is_run_again(
     toy: Toy, start: Start, undisturbed: list[tuple[object, ...]]
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from nano.design.design import Design
 from nano.design.presets import preset
 from nano.errors import Diverged
-from nano.explore.findings import Findings, chosen, finalists, nearest
+from nano.explore.findings import Findings, chosen, finalists
 from nano.explore.folder import RunFolder
 from nano.explore.stages import (
     Judge,
@@ -290,28 +290,11 @@ def test_finalists_are_the_feasible_ones_with_the_best_score(start: Evaluation) 
     assert [e.number for e in finalists(evaluations, 9)] == [2, 3, 0]  # 0.505 lacks the safety
 
 
-def test_the_nearest_is_read_at_the_latest_stage(start: Evaluation) -> None:
-    early, late = finished(start, 1, 0.49, "rung 1"), finished(start, 2, 0.3)
-    assert nearest([early, late]) == late
-    assert nearest([early]) == early
-    assert nearest([replace(start, accuracy=None)]) is None
-
-
-@pytest.mark.parametrize(
-    ("delta1", "told"),
-    [
-        ((0.3, 0.45), "none feasible; nearest: #1 misses delta1 by 0.05"),
-        ((0.3, 0.505), "none feasible; nearest: #1 misses only the safety"),
-        ((), "none feasible: no design could be evaluated"),
-    ],
-)
-def test_none_feasible_is_told_with_what_is_missing(
-    start: Evaluation, delta1: Sequence[float], told: str, tmp_path: Path
-) -> None:
-    evaluations = tuple(finished(start, i, d) for i, d in enumerate(delta1))
+def test_without_a_claim_the_exit_code_is_3(start: Evaluation) -> None:
+    evaluations = (finished(start, 1, 0.3),)
     found = Findings(evaluations=evaluations, confirmations=(), best=None, trials=3)
     assert found.exit_code == 3
-    assert found.lines(tmp_path)[0].startswith(told)
+    assert "best" not in found.summary()
 
 
 def test_a_score_that_is_not_finite_is_none(start: Evaluation) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +21,9 @@ FINE = {"delta1": 0.5, "abs_rel": 0.3}
 
 
 def test_an_accuracy_or_a_mapping_is_an_accuracy() -> None:
-    known = Accuracy(delta1=0.5, abs_rel=0.3, rmse=4.0, images=7, data="mine", protocol="mine")
-    assert as_accuracy(known, "f") == known
+    known = Accuracy(delta1=0.5, abs_rel=0.3, rmse=4.0, images=7, data="fold 3", protocol="mine")
+    one_caption = replace(known, data="f", protocol="the user's own")  # or no mean could be taken
+    assert as_accuracy(known, "f") == one_caption
     mapped = as_accuracy({**FINE, "rmse": 4, "delta2": None, "loss": "not asked for"}, "f")
     assert mapped == Accuracy(
         delta1=0.5, abs_rel=0.3, rmse=4.0, data="f", protocol="the user's own"
