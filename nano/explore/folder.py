@@ -130,8 +130,11 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Remove what killed processes left half-written; for when nobody else works here."""
-        for part in self.path.rglob(".*.part"):
-            part.unlink(missing_ok=True)
+        for part in list(self.path.rglob(".*.part")):
+            if part.is_dir():  # a best/ that was being put together
+                shutil.rmtree(part)
+            else:
+                part.unlink(missing_ok=True)
 
     def write_study(self, plain: Mapping[str, Any]) -> None:
         """study.toml, as run: overrides applied, defaults spelt out."""
