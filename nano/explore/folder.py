@@ -45,6 +45,11 @@ class RunFolder:
         """The SQLite storage of a study that names no other."""
         return f"sqlite:///{(self.path / 'study.db').resolve()}"
 
+    @property
+    def has_trials(self) -> bool:
+        """Whether any trial or confirmation was kept here."""
+        return (self.path / "trials").exists() or (self.path / "confirm").exists()
+
     def trial(self, number: int) -> Path:
         """Folder of a trial."""
         return self.path / "trials" / f"{number:04d}"

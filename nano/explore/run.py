@@ -122,6 +122,11 @@ def _run(
 ) -> int:
     began = time.monotonic()
     store = _open_store(study, options, folder, caps, owner)
+    if store.is_new and folder.has_trials:
+        raise RunError(
+            f"{folder.path}: holds trials that the storage knows nothing of; bring back its"
+            " study.db, or choose another folder: --out DIR"
+        )
     store.claim(study.plain(), caps.prototype.space, _first(caps))
     record = account(study, folder.run(), options.command)
     with contextlib.ExitStack() as stack:

@@ -94,6 +94,11 @@ class Store:
 
     # --- identity --------------------------------------------------------------------------------
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the study has yet to be set up."""
+        return "study" not in self.study.user_attrs
+
     def claim(self, plain: Mapping[str, Any], space_hash: str, first: Mapping[str, Design]) -> None:
         """Tie the stored study to this study file, or find that it is the same.
 

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from toy_study import FUNCTION, Ended, Toy
 
 from nano.explore import serve
+from nano.explore.folder import held
 from nano.files import read_json, to_plain
 
 COLUMNS = [
@@ -257,6 +258,29 @@ def test_a_run_folder_that_cannot_be_is_refused(toy: Toy) -> None:
     assert ended.code == 2 and "cannot be written" in ended.err
     ended = toy("--out", "/proc/nano")
     assert ended.code == 2 and "/proc/nano: cannot be written" in ended.err
+
+
+def test_trials_of_a_lost_storage_are_not_mixed_with_those_of_a_new_one(again: Toy) -> None:
+    """They may be of another recipe: a record does not say by which it was trained."""
+    (again.run / "study.db").unlink()
+    calls = again.calls()
+    ended = again("--set", "stages.recipe={name='quick', batch=4, clip=0.5}")
+    assert ended.code == 2 and "holds trials that the storage knows nothing of" in ended.err
+    assert again.calls() == calls
+    elsewhere = f"sqlite:///{again.folder / 'other.db'}"
+    assert again("--storage", elsewhere).code == 2
+
+
+def test_a_second_process_on_the_same_folder_is_refused_and_leaves_no_trace(again: Toy) -> None:
+    log, record = (again.run / "log.txt").read_text(), read_json(again.run / "run.json")
+    owners = sorted((again.run / "owners").iterdir())
+    with held(again.run / ".lock", busy="held by another process"):
+        ended = again()
+    assert ended.code == 2
+    assert "another process works on this run; wait for it, or add workers with --join" in ended.err
+    assert (again.run / "log.txt").read_text() == log
+    assert read_json(again.run / "run.json") == record
+    assert sorted((again.run / "owners").iterdir()) == owners
 
 
 def test_what_a_kill_before_anything_leaves_is_a_run_folder(toy: Toy) -> None:
