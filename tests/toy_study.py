@@ -270,3 +270,17 @@ def wait_until(
         assert time.monotonic() < end, "it never came"
         assert process is None or process.poll() is None, process.communicate()
         time.sleep(0.02)
+
+
+def workers_of(driver: int) -> list[int]:
+    """Worker processes of a driver (not its resource tracker)."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            command = (stat.parent / "cmdline").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if parent == driver and "spawn_main" in command:
+            found.append(int(stat.parent.name))
+    return found

@@ -19,21 +19,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nano.explore.storage import trial_state
 from nano.files import to_plain
 from nano.records import Confirmation, Evaluation
+from nano.report.findings import state
 from nano.report.numbers import count, decibels, duration, mean_sd, ratio
 
 _log = logging.getLogger("nano.explore")
 _SHOWN = 5  # designs in the live table
 _REFRESH_SECONDS = 0.5
-
-
-def state_of(evaluation: Evaluation) -> str:
-    """``complete``, ``pruned`` or ``failed``, as trials.csv has it."""
-    return {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}[
-        trial_state(evaluation).name
-    ]
 
 
 def line(evaluation: Evaluation) -> str:
@@ -122,7 +115,7 @@ class JsonLines(Lines):
         self._emit(
             {
                 "event": "trial",
-                "state": state_of(evaluation),
+                "state": state(evaluation),
                 "key": evaluation.key,
                 "spend_images": evaluation.spend_images,
                 **to_plain(evaluation),
@@ -224,7 +217,7 @@ class LiveTable(Quiet):
 
     def _status(self, now: float) -> str:
         feasible = sum(e.feasible for e in self._ended)
-        states = [state_of(e) for e in self._ended]
+        states = [state(e) for e in self._ended]
         at_work = ", ".join(f"#{n} {e.stage}" for n, e in sorted(self._running.items()))
         text = (
             f"{self._name}: {self._phase}, {len(self._ended)} of {self._trials} trials, feasible"

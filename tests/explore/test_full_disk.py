@@ -42,7 +42,7 @@ def test_a_disk_that_fills_ends_the_study_with_one_line_and_it_goes_on_with_room
     toy: Toy, small_disk: Path
 ) -> None:
     process = toy.start("--trials", "60")
-    out, err = process.communicate(timeout=110)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 2, (out, err)
     *lines, last = err.splitlines()
     assert last.startswith("error: ") and "full" in last and str(small_disk) in last
@@ -63,7 +63,7 @@ def test_a_file_that_may_not_grow_ends_the_study_with_one_line_and_it_goes_on(to
         resource.setrlimit(resource.RLIMIT_FSIZE, (240 * 1024, 240 * 1024))
 
     process = toy.start("--trials", "60", before=limited)
-    _, err = process.communicate(timeout=110)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 2, err
     last = err.splitlines()[-1]
     assert last.startswith("error: ") and "cannot be written" in last

@@ -25,6 +25,7 @@ from nano.explore.generator import CappedSampler, sampler_factory
 from nano.explore.stages import Judge, counted
 from nano.explore.storage import Asked, Store, searched_margins, trial_state
 from nano.records import Accuracy, Evaluation, Reading
+from nano.report.findings import state
 from nano.score import Requirements, Utility
 
 SIZE = (32, 96)
@@ -127,6 +128,24 @@ def test_a_trial_that_broke_is_failed_and_never_feasible(
     with pytest.raises(ValueError, match=r"No (feasible )?trials are completed"):
         store.study.best_trial  # noqa: B018 - it raises
     assert store.evaluations() == [done]
+
+
+def test_the_storage_and_the_report_call_a_trial_s_end_by_the_same_name(open_store: Open) -> None:
+    asked = ask(open_store())
+    ends: dict[str, list[dict[str, Any]]] = {
+        "complete": [{}, {"accuracy": Accuracy(delta1=0.1, abs_rel=0.5)}],
+        "pruned": [{"stage": "rung 1", "reason": "not among the best of rung 1"}],
+        "failed": [
+            {"stage": "rung 1", "accuracy": None, "reason": "diverged: loss is nan"},
+            {"accuracy": None, "reason": "diverged: loss is nan"},
+            {"accuracy": Accuracy(delta1=0.0, abs_rel=0.3), "reason": "no NetScore: ..."},
+        ],
+    }
+    names = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}
+    for expected, kinds in ends.items():
+        for kind in kinds:
+            done = evaluation(asked, **kind)
+            assert names.get(trial_state(done), "failed") == state(done) == expected, kind
 
 
 def test_no_constraint_is_ever_unknown(open_store: Open) -> None:
