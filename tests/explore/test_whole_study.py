@@ -6,15 +6,19 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 from toy_study import FUNCTION, Ended, Toy
 
 from nano.explore import serve
 from nano.explore.folder import held
+from nano.explore.promotion import Outlook, Promotion
 from nano.files import read_json, to_plain
+from nano.records import Evaluation
 
 COLUMNS = [
     *("number", "state", "stage", "feasible", "netscore", "delta1", "abs_rel", "params", "macs"),
@@ -468,6 +472,24 @@ def test_every_design_is_trained_once_by_any_number_of_workers(toy: Toy, workers
     assert [e.number for e in evaluations] == list(range(12))
     assert len({e.key for e in evaluations}) == 12
     assert set(Counter(toy.calls()).values()) == {1}
+
+
+def test_decisions_see_what_other_processes_told(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[set[int]] = []
+    decide = Promotion.decide
+
+    def watched(
+        rule: Promotion, evaluation: Evaluation, others: Sequence[Evaluation]
+    ) -> tuple[bool, Outlook | None]:
+        seen.append({other.number for other in others})
+        if len(seen) == 1:  # another process tells trial 2
+            told = to_plain(replace(evaluation, number=2))
+            toy.stored().add_trial(create_trial(value=1.0, user_attrs={"evaluation": told}))
+        return decide(rule, evaluation, others)
+
+    monkeypatch.setattr(Promotion, "decide", watched)
+    assert toy("--trials", "4").code in {0, 3}
+    assert seen == [set(), {0, 2}, {0, 1, 2}]
 
 
 def test_one_worker_and_one_seed_give_the_same_study(finished: Finished, toy: Toy) -> None:
