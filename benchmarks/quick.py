@@ -61,9 +61,11 @@ def measure() -> dict[str, Any]:
         "trials": trials,
         "busy_seconds": summary["busy_seconds"],
         "cpu_seconds": cpu,
+        "training_cpu_seconds": summary["training_cpu_seconds"],
         "workers": workers,
-        # Work that is neither training nor evaluation: processor time beyond that of trainings.
-        "overhead_percent": 100 * max(0.0, cpu - summary["busy_seconds"]) / cpu,
+        # Work that is neither training nor evaluation, imports and the report among it; in
+        # processor time on both sides, so that other jobs on the machine do not blur it.
+        "overhead_percent": 100 * (cpu - summary["training_cpu_seconds"]) / cpu,
         # The same with waiting in it: start of processes, ends of phases where a worker idles.
         "idle_or_overhead_percent": 100 * (1 - summary["busy_seconds"] / (workers * wall)),
         "best_netscore": best.get("netscore"),

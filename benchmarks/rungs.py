@@ -1,15 +1,15 @@
 """Signal and noise of the quick study: what a short training says about a longer one.
 
 ``python -m benchmarks.run rungs`` trains the reference preset from five seeds and random designs
-within the study's caps at every rung and at the final spend, each design from two seeds at the
-final one, and keeps: the sd of delta1 over seeds, the rank correlation of each rung with the next,
-the spread of the designs, and how the reference does at the study's thresholds.
+of every size up to the study's caps at every rung and at the final spend, each design from two
+seeds at the final one, and keeps: the sd of delta1 over seeds, the rank correlation of each rung
+with the next, the spread of the designs, and how the reference does at the study's thresholds.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
@@ -30,11 +30,11 @@ from nano.explore.caps import Caps
 from nano.explore.study import StudyFile, parse_study, read_study
 from nano.explore.trainer import BuiltIn, Job
 from nano.machine import cores
+from nano.score import Requirements, parse_requirement
 from nano.seeds import derive_seed
 
-DESIGNS = 20
+DESIGNS = 24
 SEEDS = 5
-LEAST_SHARE = 0.4  # of each knob's range that random designs keep
 ASKED = {"lowest_rank_correlation": ">= 0.7", "lowest_with_one_reading": ">= 0.7"}
 
 
@@ -72,20 +72,24 @@ def measure() -> dict[str, Any]:
 
 
 def random_designs(caps: Caps, wanted: int, *, seed: int) -> list[Design]:
-    """Random knobs and seeds, drawn towards the smallest design by a random share.
+    """Random knobs, shrunk to sizes spread evenly (in log parameters) from the smallest to the cap.
 
     Uniform knobs alone lie close below the caps, where designs hardly differ; a search also visits
-    small ones, because they score.
+    small ones, because they score, and has to know that the smallest are bad.
     """
     random = Random(seed)
-    found: list[Design] = []
-    while len(found) < wanted:
+    smallest = caps.cost(caps.prototype.smallest()).params
+    largest = next(r.bound for r in caps.requirements.items if r.name == "params")
+    found = []
+    for i in range(wanted):
+        share = (i + random.random()) / wanted
+        params = round(smallest * (largest / smallest) ** share)
+        bounds = (*caps.requirements.items, parse_requirement("params", f"<= {params}"))
+        tighter = replace(caps, requirements=Requirements(items=bounds))
         knobs = {knob.name: knob.at(random.random()) for knob in caps.prototype.knobs}
-        drawn = caps.prototype.shrunk(knobs, random.uniform(LEAST_SHARE, 1))
-        genome = caps.prototype.expand(drawn, random.randrange(2**31))
-        design = caps.prototype.design(genome)
-        if caps.fit(design):
-            found.append(design)
+        start = random.randrange(2**31)
+        shrunk = tighter.shrink(knobs, start)
+        found.append(caps.prototype.design(caps.prototype.expand(shrunk, start)))
     return found
 
 

@@ -112,6 +112,8 @@ class Reading:
         images: Training images shown (steps x batch): the spend that is compared.
         seconds: Wall time of training and evaluation.
         seed: Seed of the weights' start.
+        cpu_seconds: Processor time of the same, over all threads of the worker; unlike wall time
+            it hardly depends on what else the machine does. 0 in records that did not keep it.
         accuracy: What was measured, or None when the training ended early: on the validation split
             while searching, on the test split when confirming.
         validation: When confirming, the same network on the validation split: what the choice
@@ -125,6 +127,7 @@ class Reading:
     images: int
     seconds: float
     seed: int
+    cpu_seconds: float = 0.0
     accuracy: Accuracy | None = None
     validation: Accuracy | None = None
     reason: str | None = None

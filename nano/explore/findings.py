@@ -62,15 +62,16 @@ class Findings:
 
     def summary(self) -> dict[str, Any]:
         """For run.json; what is not known is left out."""
-        readings = [r for c in self.confirmations or () for r in c.readings]
+        fresh = [r for c in self.confirmations or () for r in c.readings]
+        readings = [*fresh, *(r for e in self.evaluations for r in e.readings)]
         found = {
             "best": _claim(self.best),
             "reference": _claim(self.reference),
-            "spend_images": sum(e.spend_images for e in self.evaluations)
-            + sum(r.images for r in readings),
+            "spend_images": sum(r.images for r in readings),
             "busy_seconds": round(
-                sum(e.seconds for e in self.evaluations) + sum(r.seconds for r in readings), 1
+                sum(e.seconds for e in self.evaluations) + sum(r.seconds for r in fresh), 1
             ),
+            "training_cpu_seconds": round(sum(r.cpu_seconds for r in readings), 1),
         }
         return {name: value for name, value in found.items() if value is not None}
 

@@ -163,7 +163,7 @@ def start_seed(study_seed: int, evaluation: Evaluation) -> int:
 
 def read(job: Job, lab: Lab) -> tuple[Reading, Outcome | None]:
     """One training as a reading; divergence is a reading without accuracy, with the reason."""
-    began = time.monotonic()
+    began, cpu_began = time.monotonic(), time.process_time()
     try:
         outcome = lab.trainer.run(job, lab.stop)
     except Diverged as diverged:
@@ -174,6 +174,7 @@ def read(job: Job, lab: Lab) -> tuple[Reading, Outcome | None]:
                 images=job.images,
                 seconds=seconds,
                 seed=job.seed,
+                cpu_seconds=time.process_time() - cpu_began,
                 reason=f"diverged: {diverged}",
             ),
             None,
@@ -183,6 +184,7 @@ def read(job: Job, lab: Lab) -> tuple[Reading, Outcome | None]:
         images=outcome.images,
         seconds=outcome.seconds,
         seed=job.seed,
+        cpu_seconds=time.process_time() - cpu_began,
         accuracy=outcome.accuracy,
         validation=outcome.validation,
     )
