@@ -22,11 +22,11 @@ from nano.explore.caps import Caps
 from nano.explore.database import disk_full, open_storage
 from nano.explore.findings import Findings, chosen, finalists
 from nano.explore.folder import RunFolder, held, open_folder
-from nano.explore.generator import CappedSampler, sampler_factory
 from nano.explore.interrupts import Interrupts
 from nano.explore.journal import account, logging_to
 from nano.explore.lab import judge
 from nano.explore.promotion import Promotion
+from nano.explore.samplers import study_sampler
 from nano.explore.search import Budget, Driver
 from nano.explore.storage import Store
 from nano.explore.study import StudyFile
@@ -163,7 +163,7 @@ def _open_store(
     return Store(
         open_storage(options.storage or folder.storage_url),
         study.name,
-        CappedSampler(sampler_factory(kind, caps.prototype, trials), caps, study.seed),
+        study_sampler(kind, caps, study.seed, trials),
         caps.prototype,
         owner=owner,
         penalised=kind == "cmaes",

@@ -24,8 +24,8 @@ from nano.design.design import Design, design_from_plain
 from nano.design.prototype import Prototype
 from nano.errors import RunError
 from nano.explore.folder import held, is_held
-from nano.explore.generator import SEED, Exhausted, space
 from nano.explore.promotion import Outlook
+from nano.explore.samplers import SEED, Exhausted, space
 from nano.explore.study import differences
 from nano.files import to_plain
 from nano.records import Evaluation, evaluation_from_plain
@@ -51,7 +51,7 @@ class Store:
     Args:
         storage: Where it lives.
         name: The study's name.
-        sampler: Proposes; see `nano.explore.generator.CappedSampler`.
+        sampler: Proposes; see `nano.explore.samplers.CappedSampler`.
         prototype: Expands knobs to designs.
         owner: Lock file that this process holds while it lives; its folder is shared by all
             processes of a run.

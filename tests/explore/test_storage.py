@@ -21,7 +21,7 @@ from nano.errors import MissingPackage, OutputError, RunError
 from nano.explore.caps import Caps
 from nano.explore.database import disk_full, open_storage, redacted
 from nano.explore.folder import held, is_held
-from nano.explore.generator import CappedSampler, sampler_factory
+from nano.explore.samplers import CappedSampler, sampler_factory
 from nano.explore.stages import Judge, counted
 from nano.explore.storage import Asked, Store, searched_margins, trial_state
 from nano.records import Accuracy, Evaluation, Reading

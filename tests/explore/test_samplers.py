@@ -19,7 +19,7 @@ from nano.cost.count import count
 from nano.design.presets import prototype
 from nano.design.prototype import Prototype
 from nano.explore.caps import Caps
-from nano.explore.generator import (
+from nano.explore.samplers import (
     FIXED,
     SEED,
     CappedSampler,

@@ -29,6 +29,8 @@ SEED = "seed"  # the parameter beside the knobs: decides how modules differ
 _DRAWS = 64  # proposals looked at before they are shrunk to the caps, and again after that
 FIXED = "fixed_params"  # where Optuna keeps what was enqueued
 
+KINDS = ("random", "tpe", "cmaes", "nsga2", "evolution")  # [generator] kind
+
 SamplerFactory = Callable[[int], BaseSampler]
 
 
@@ -46,6 +48,18 @@ def _distribution(knob: Knob) -> BaseDistribution:
     if knob.integer:
         return IntDistribution(int(knob.low), int(knob.high), log=knob.log)
     return FloatDistribution(knob.low, knob.high, log=knob.log)
+
+
+def study_sampler(kind: str, caps: Caps, seed: int, trials: int) -> BaseSampler:
+    """The sampler of a study by the name of its generator.
+
+    Args:
+        kind: One of `KINDS`.
+        caps: The counted bounds; hold the prototype.
+        seed: The study's.
+        trials: How many there will be; population methods size themselves by it.
+    """
+    return CappedSampler(sampler_factory(kind, caps.prototype, trials), caps, seed)
 
 
 def sampler_factory(kind: str, prototype: Prototype, trials: int) -> SamplerFactory:
