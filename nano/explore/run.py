@@ -24,9 +24,9 @@ from nano.explore.findings import Findings, chosen, finalists
 from nano.explore.folder import RunFolder, held, open_folder
 from nano.explore.interrupts import Interrupts
 from nano.explore.journal import account, logging_to
+from nano.explore.kinds import study_sampler
 from nano.explore.lab import judge
 from nano.explore.promotion import Promotion
-from nano.explore.samplers import study_sampler
 from nano.explore.search import Budget, Driver
 from nano.explore.storage import Store
 from nano.explore.study import StudyFile
@@ -163,7 +163,7 @@ def _open_store(
     return Store(
         open_storage(options.storage or folder.storage_url),
         study.name,
-        study_sampler(kind, caps, study.seed, trials),
+        study_sampler(kind, caps, utility=study.weights(), seed=study.seed, trials=trials),
         caps.prototype,
         owner=owner,
         penalised=kind == "cmaes",

@@ -28,8 +28,7 @@ from nano.seeds import derive_seed
 SEED = "seed"  # the parameter beside the knobs: decides how modules differ
 _DRAWS = 64  # proposals looked at before they are shrunk to the caps, and again after that
 FIXED = "fixed_params"  # where Optuna keeps what was enqueued
-
-KINDS = ("random", "tpe", "cmaes", "nsga2", "evolution")  # [generator] kind
+GENOME = "genome"  # where a trial keeps one that no knobs and seed expand to
 
 SamplerFactory = Callable[[int], BaseSampler]
 
@@ -44,22 +43,17 @@ def space(prototype: Prototype) -> dict[str, BaseDistribution]:
     return {**knobs, SEED: IntDistribution(0, 2**31 - 1)}
 
 
+def open_parameter(prototype: Prototype, name: str, seed: int, number: int) -> Any:
+    """A parameter that an enqueued trial left open: the preset's value, or a seed of its own."""
+    if name == SEED:
+        return derive_seed(seed, "open", number)
+    return prototype.knobs_of(prototype.preset)[name]
+
+
 def _distribution(knob: Knob) -> BaseDistribution:
     if knob.integer:
         return IntDistribution(int(knob.low), int(knob.high), log=knob.log)
     return FloatDistribution(knob.low, knob.high, log=knob.log)
-
-
-def study_sampler(kind: str, caps: Caps, seed: int, trials: int) -> BaseSampler:
-    """The sampler of a study by the name of its generator.
-
-    Args:
-        kind: One of `KINDS`.
-        caps: The counted bounds; hold the prototype.
-        seed: The study's.
-        trials: How many there will be; population methods size themselves by it.
-    """
-    return CappedSampler(sampler_factory(kind, caps.prototype, trials), caps, seed)
 
 
 def sampler_factory(kind: str, prototype: Prototype, trials: int) -> SamplerFactory:
@@ -154,10 +148,7 @@ class CappedSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Only reached for parameters that an enqueued trial left open: the preset's value."""
-        if param_name == SEED:
-            return derive_seed(self._seed, "open", trial.number)
-        preset = self._caps.prototype.preset
-        return self._caps.prototype.knobs_of(preset)[param_name]
+        return open_parameter(self._caps.prototype, param_name, self._seed, trial.number)
 
     def _will_do(self, knobs: dict[str, Any], seed: int, seen: set[str]) -> bool:
         prototype = self._caps.prototype

@@ -25,7 +25,7 @@ from nano.design.prototype import Prototype
 from nano.errors import RunError
 from nano.explore.folder import held, is_held
 from nano.explore.promotion import Outlook
-from nano.explore.samplers import SEED, Exhausted, space
+from nano.explore.samplers import GENOME, SEED, Exhausted, space
 from nano.explore.study import differences
 from nano.files import to_plain
 from nano.records import Evaluation, evaluation_from_plain
@@ -173,7 +173,8 @@ class Store:
                 self.study.set_user_attr("exhausted", True)
                 self.study.tell(trial, state=TrialState.FAIL)
                 return None
-            genome = self._prototype.expand(params, params[SEED])
+            attrs = self._storage.get_trial(trial._trial_id).system_attrs
+            genome = attrs.get(GENOME) or self._prototype.expand(params, params[SEED])
             trial.set_user_attr("origin", origin)
             for name, value in _identity(self._prototype.design(genome)).items():
                 trial.set_user_attr(name, value)  # the design last: it says that all is there

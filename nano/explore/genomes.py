@@ -1,0 +1,160 @@
+"""The door for generators of whole genomes: an Optuna sampler around a proposer.
+
+Optuna's parameters stay the knobs and the seed, so that its other samplers and its dashboard can
+read every study; the genome itself is one attribute of the trial, and the design is built from it.
+A proposer sees the history and says what to try; nothing is remembered between proposals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+
+from nano.design.design import Design, design_from_plain
+from nano.design.genes import Genome
+from nano.errors import RunError
+from nano.explore.caps import Caps
+from nano.explore.samplers import FIXED, GENOME, SEED, Exhausted, open_parameter, space
+from nano.records import Evaluation, evaluation_from_plain
+from nano.seeds import derive_seed
+
+_LOOKED_AT = 256  # proposals that may turn out old or oversized before the space counts as empty
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What a study knows: all that a proposal may depend on.
+
+    Attributes:
+        finished: Every trial that was told, by number.
+        pending: Designs that are being evaluated elsewhere.
+    """
+
+    finished: tuple[Evaluation, ...]
+    pending: tuple[Design, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A genome to try.
+
+    Attributes:
+        genome: As `nano.design.prototype.Prototype.masked` makes it.
+        seed: From which the generator made it.
+        notes: What was expected of it and why it was chosen; kept with the trial.
+    """
+
+    genome: Genome
+    seed: int
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class Proposer(Protocol):
+    """Proposes genomes; equal arguments, equal proposals."""
+
+    def proposals(self, history: History, number: int, seed: int) -> Iterator[Proposal]:
+        """Candidates for trial ``number``, best first; the first new one within the caps is tried.
+
+        Args:
+            history: Of the study.
+            number: Of the trial; what differs between proposals on the same history.
+            seed: Of this proposal.
+        """
+
+
+class GenomeSampler(BaseSampler):
+    """Takes a proposer's first genome that is new and within the caps.
+
+    Args:
+        proposer: Says what to try.
+        caps: The counted bounds; hold the prototype.
+        seed: The study's.
+    """
+
+    def __init__(self, proposer: Proposer, caps: Caps, seed: int) -> None:
+        self._proposer = proposer
+        self._caps = caps
+        self._seed = seed
+        self._space = space(caps.prototype)
+        self._read: dict[tuple[int, int], Evaluation] = {}  # a finished trial never changes
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Always the whole space: it never changes within a study."""
+        return self._space
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Knobs nearest to the proposed genome, and its seed; the genome goes to the trial.
+
+        Raises:
+            Exhausted: No proposal is new and within the caps.
+        """
+        if FIXED in trial.system_attrs:
+            return {}  # enqueued, or interrupted before: it has its parameters
+        proposal = self._first_new(study, trial)
+        prototype = self._caps.prototype
+        knobs = prototype.knobs_of(prototype.design(proposal.genome))
+        for name, value in (
+            ("notes", proposal.notes),
+            (GENOME, proposal.genome),
+            (FIXED, {**knobs, SEED: proposal.seed}),  # the last: it says that the others are there
+        ):
+            study._storage.set_trial_system_attr(trial._trial_id, name, value)
+        return {**knobs, SEED: proposal.seed}
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Only reached for parameters that an enqueued trial left open: the preset's value."""
+        return open_parameter(self._caps.prototype, param_name, self._seed, trial.number)
+
+    def _first_new(self, study: optuna.Study, trial: FrozenTrial) -> Proposal:
+        trials = study.get_trials(deepcopy=False)
+        seen = {t.user_attrs["key"] for t in trials if "key" in t.user_attrs}
+        seed = derive_seed(self._seed, "propose", trial.number)
+        offered = self._proposer.proposals(self.history(study, trials), trial.number, seed)
+        for proposal in islice(offered, _LOOKED_AT):
+            design = self._caps.prototype.design(proposal.genome)
+            if design.key not in seen and self._caps.fit(design):
+                return proposal
+        raise Exhausted(f"no new design within the caps in {_LOOKED_AT} proposals")
+
+    def history(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> History:
+        """The study's trials as records; raises a RunError for a history of another space."""
+        finished, pending = [], []
+        for trial in trials:
+            if trial.state.is_finished():
+                if "evaluation" in trial.user_attrs:
+                    finished.append(self._evaluation(study, trial))
+            elif "design" in trial.user_attrs:
+                plain = trial.user_attrs["design"]
+                pending.append(design_from_plain(plain, f"trial {trial.number}"))
+        return History(finished=tuple(finished), pending=tuple(pending))
+
+    def _evaluation(self, study: optuna.Study, trial: FrozenTrial) -> Evaluation:
+        place = (study._study_id, trial.number)
+        if place not in self._read:
+            where = f"trial {trial.number}"
+            evaluation = evaluation_from_plain(trial.user_attrs["evaluation"], where)
+            stages = len(self._caps.prototype.preset.stages)
+            if len(evaluation.design.stages) != stages:
+                raise RunError(
+                    f"{where}: its design has {len(evaluation.design.stages)} stages, this"
+                    f" prototype {stages}: a history of another space"
+                )
+            self._read[place] = evaluation
+        return self._read[place]
