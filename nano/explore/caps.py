@@ -54,3 +54,14 @@ class Caps:
             else:
                 high = middle
         return self.prototype.shrunk(knobs, low)
+
+    def first(self) -> dict[str, Design]:
+        """What a study begins with: the prototype, and the same shrunk if it is over a cap."""
+        preset = self.prototype.preset
+        first = {"prototype": preset}
+        if not self.fit(preset):
+            knobs = self.shrink(self.prototype.knobs_of(preset), 0)
+            shrunk = self.prototype.design(self.prototype.expand(knobs, 0))
+            if self.fit(shrunk):
+                first["prototype, shrunk"] = shrunk
+        return first

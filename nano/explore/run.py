@@ -16,7 +16,6 @@ import optuna
 
 from nano.data.cache import default_cache
 from nano.data.sets import prepare_sets, sources
-from nano.design.design import Design
 from nano.errors import EXIT_FEASIBLE, InputError, OutputError, RunError
 from nano.explore.caps import Caps
 from nano.explore.database import disk_full, open_storage
@@ -127,7 +126,7 @@ def _run(
             f"{folder.path}: holds trials that the storage knows nothing of; bring back its"
             " study.db, or choose another folder: --out DIR"
         )
-    store.claim(study.plain(), caps.prototype.space, _first(caps))
+    store.claim(study.plain(), caps.prototype.space, caps.first())
     record = account(study, folder.run(), options.command)
     with contextlib.ExitStack() as stack:
         watcher = _watcher(study, options)
@@ -169,18 +168,6 @@ def _open_store(
         penalised=kind == "cmaes",
         join=options.join,
     )
-
-
-def _first(caps: Caps) -> dict[str, Design]:
-    """The prototype: the reference. Then the same, shrunk to the caps it is over."""
-    preset = caps.prototype.preset
-    first = {"prototype": preset}
-    if not caps.fit(preset):
-        knobs = caps.shrink(caps.prototype.knobs_of(preset), 0)
-        shrunk = caps.prototype.design(caps.prototype.expand(knobs, 0))
-        if caps.fit(shrunk):
-            first["prototype, shrunk"] = shrunk
-    return first
 
 
 def _recover(store: Store, caps: Caps, watcher: Quiet) -> None:
