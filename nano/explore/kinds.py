@@ -5,6 +5,8 @@ from __future__ import annotations
 from optuna.samplers import BaseSampler
 
 from nano.explore.caps import Caps
+from nano.explore.cycle import GeneratorInquisitor
+from nano.explore.genomes import GenomeSampler
 from nano.explore.samplers import CappedSampler, sampler_factory
 from nano.score import Utility
 
@@ -21,4 +23,6 @@ def study_sampler(
         seed: The study's.
         trials: How many there will be; population methods size themselves by it.
     """
+    if kind == "generator-inquisitor":
+        return GenomeSampler(GeneratorInquisitor(caps, utility), caps, seed)
     return CappedSampler(sampler_factory(kind, caps.prototype, trials), caps, seed)

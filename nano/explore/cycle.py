@@ -1,0 +1,289 @@
+"""The cycle of generator and inquisitor: what a study tries next.
+
+For every proposal: the inquisitor reads the history; the generator is learned from the designs it
+believes best; then a copy of the generator is refined in imagination, round by round, on networks
+that only the inquisitor has judged, and the best of them is tried. Two proposals in eight come
+straight from the generator, unjudged: they keep the inquisitor honest. All of it is a function of
+the history and a seed; what is kept in memory only saves time.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.linalg import LinAlgError
+
+from nano.design.design import Design
+from nano.explore.caps import Caps
+from nano.explore.generator import Generator, Theta
+from nano.explore.genomes import History, Proposal
+from nano.explore.gp import Floats
+from nano.explore.inquisitor import (
+    ENOUGH,
+    Evidence,
+    Foreseen,
+    Inquisitor,
+    Readings,
+    collect,
+    scores,
+)
+from nano.explore.levels import Genomes, Levels
+from nano.score import AT_LEAST, AT_MOST_METRICS, Utility
+
+_log = logging.getLogger("nano.explore")
+
+PERIOD = 8  # proposals of which `Settings.unscreened` are not judged
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the cycle is made of; the defaults measured best (benchmarks/search).
+
+    Attributes:
+        inquisitor: Judge networks before they are tried; without it the generator learns from
+            readings alone.
+        rounds: Of imagination; 0 judges one draw of the generator.
+        prototype: Begin around the prototype; without it in the middle of the space.
+        margin: Standard deviations of one training's noise that delta1 is to lie above its bound.
+        unscreened: Proposals in `PERIOD` that come straight from the generator.
+        pool: Networks judged in a round.
+        elites: Networks a round's copy of the generator is refitted on.
+        optimism: Mean and sd of the standard deviations to the good at which a slot judges.
+    """
+
+    inquisitor: bool = True
+    rounds: int = 8
+    prototype: bool = True
+    margin: float = 0.5
+    unscreened: int = 2
+    pool: int = 120
+    elites: int = 25
+    optimism: tuple[float, float] = (-0.2, 0.7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mind:
+    """What is known before a proposal: a function of the history.
+
+    Attributes:
+        theta: Of the generator, learned from the best designs.
+        elites: Those, best first.
+        inquisitor: None while too little was read, or when it could not be fitted.
+    """
+
+    theta: Theta
+    elites: Genomes
+    inquisitor: Inquisitor | None
+
+
+class GeneratorInquisitor:
+    """A `nano.explore.genomes.Proposer`.
+
+    Args:
+        caps: The counted bounds; hold the prototype and all requirements.
+        utility: What is maximised.
+        final: Name of the stage whose accuracy the requirements are about.
+        settings: Of the cycle.
+    """
+
+    def __init__(
+        self, caps: Caps, utility: Utility, final: str = "final", settings: Settings | None = None
+    ) -> None:
+        self._caps = caps
+        self._utility = utility
+        self._final = final
+        self.settings = settings or Settings()
+        self.levels = Levels(caps)
+        self.generator = Generator(self.levels)
+        self.evidence = Evidence(self.levels)
+        self._genome = lru_cache(maxsize=None)(self._genome_of)
+        self._warned = False
+
+    # --- what is known ---------------------------------------------------------------------------
+
+    def mind(self, history: History) -> Mind:
+        """Inquisitor and generator, from the history alone."""
+        tried = [e for e in history.finished if e.readings]
+        genomes = self._genomes([e.design for e in tried])
+        readings = collect(tried, genomes, self._final)
+        inquisitor = self._inquisitor(readings, self._genomes(list(history.pending)))
+        theta = self.generator.start(self._first())
+        if len(readings) < ENOUGH:
+            return Mind(theta=theta, elites=self._first(), inquisitor=None)
+        value = self._believed(readings, inquisitor)
+        count = min(self.settings.elites, max(4, len(readings) // 4))
+        best = np.argsort(-value, kind="stable")[:count]
+        elites = readings.genomes[best]
+        theta = self.generator.learned(theta, elites, np.linspace(1.0, 0.3, len(elites)))
+        return Mind(theta=theta, elites=elites, inquisitor=inquisitor)
+
+    def _genome_of(self, design: Design) -> tuple[int, ...]:
+        return self._caps.prototype.nearest_genome(design)
+
+    def _genomes(self, designs: list[Design]) -> Genomes:
+        rows = [self._genome(design) for design in designs]
+        return np.array(rows, np.int64).reshape(-1, self._caps.prototype.layout.length)
+
+    def _first(self) -> Genomes:
+        """1 x D: the prototype within the caps; or a middling network of the space."""
+        prototype = self._caps.prototype
+        if self.settings.prototype:
+            return self.levels.repaired(self.levels.of(self._genomes([prototype.preset])))
+        middle = {knob.name: knob.at(0.5) for knob in prototype.knobs}
+        return self.levels.repaired(self.levels.of(np.array([prototype.expand(middle, 0)])))
+
+    def _inquisitor(self, readings: Readings, pending: Genomes) -> Inquisitor | None:
+        if not self.settings.inquisitor or len(readings) < ENOUGH:
+            return None
+        try:
+            return Inquisitor(self.evidence, readings, pending)
+        except (LinAlgError, ValueError) as unfit:
+            if not self._warned:
+                self._warned = True
+                _log.warning("the inquisitor cannot be fitted (%s): plain generator", unfit)
+            return None
+
+    def _believed(self, readings: Readings, inquisitor: Inquisitor | None) -> Floats:
+        """Score of every design read: of the posterior mean where there is one."""
+        if inquisitor is not None:
+            foreseen = inquisitor.foresee(readings.genomes)
+        else:
+            foreseen = Foreseen(mean=readings.logs, sd=np.zeros_like(readings.logs))
+        return self._value(readings.genomes, foreseen, 0.0, self._noise(inquisitor))
+
+    # --- what is wanted --------------------------------------------------------------------------
+
+    def _noise(self, inquisitor: Inquisitor | None) -> float:
+        return inquisitor.noise if inquisitor is not None else 0.0
+
+    def _value(self, genomes: Genomes, foreseen: Foreseen, beta: float, noise: float) -> Floats:
+        """NetScore less a decibel for every .01 that a requirement is missed by."""
+        delta1, abs_rel = foreseen.accuracy(beta)
+        cost = self.levels.cost(genomes)
+        value = scores(
+            self._utility,
+            delta1,
+            abs_rel,
+            cost.params.astype(np.float64),
+            cost.macs.astype(np.float64),
+        )
+        over = self._over(genomes)
+        for item in self._caps.requirements.items:
+            seen = {"delta1": delta1, "abs_rel": abs_rel}.get(item.name)
+            if seen is None:
+                continue
+            shortfall = item.bound - seen if item.name in AT_LEAST else seen - item.bound
+            # The noise is that of a log error: times the error, it is that of the metric.
+            error = 1 - seen if item.name in AT_LEAST else seen
+            shortfall = shortfall + item.safety + self.settings.margin * noise * error
+            scale = 1.0 if item.name not in AT_MOST_METRICS else item.bound
+            value = value - np.maximum(shortfall / scale, 0.0) / 0.01
+        return value - over
+
+    def _over(self, genomes: Genomes) -> Floats:
+        """A decibel for every hundredth over a cap: the prototype itself may be."""
+        cost = self.levels.cost(genomes)
+        total = np.zeros(len(genomes))
+        for item in self._caps.requirements.counted.items:
+            excess = (getattr(cost, item.name) - item.bound) / item.bound
+            total += np.maximum(excess, 0.0) / 0.01
+        return total
+
+    def p_feasible(self, foreseen: Foreseen, noise: float) -> Floats:
+        """Probability that one final training meets the bound on delta1, with its safety."""
+        item = self._caps.requirements.get("delta1")
+        if item is None:
+            return np.ones(len(foreseen.mean))
+        needed = math.log(max(1 - item.bound - item.safety, 1e-4))
+        sd = np.sqrt(foreseen.sd[:, 0] ** 2 + noise**2)
+        return np.array([0.5 * math.erfc(x) for x in (foreseen.mean[:, 0] - needed) / sd / 2**0.5])
+
+    # --- what is tried ---------------------------------------------------------------------------
+
+    def proposals(self, history: History, number: int, seed: int) -> Iterator[Proposal]:
+        """Candidates, best first; see `nano.explore.genomes.Proposer`."""
+        mind = self.mind(history)
+        random = np.random.default_rng(seed)
+        if mind.inquisitor is not None and number % PERIOD >= self.settings.unscreened:
+            found, judged = self._imagined(mind, mind.inquisitor, random)
+            yield from self._described(mind, found, seed, {"way": "imagined", "judged": judged})
+        while True:
+            drawn = self.levels.repaired(self.generator.draw(mind.theta, random, 16))
+            yield from self._described(mind, drawn, seed, {"way": "drawn", "judged": 0})
+
+    def _imagined(
+        self, mind: Mind, inquisitor: Inquisitor, random: np.random.Generator
+    ) -> tuple[Genomes, int]:
+        """The best networks of a copy of the generator that is refined on what it is told of them.
+
+        Returns:
+            Genomes, best first, and how many were judged.
+        """
+        settings = self.settings
+        beta = float(random.normal(*settings.optimism))
+        theta, best = mind.theta, mind.elites
+        known = self._judged(best, inquisitor, beta)
+        judged = 0
+        for _ in range(max(1, settings.rounds)):
+            pool = self._pool(theta, best, random, settings.rounds > 0)
+            judged += len(pool)
+            best = np.concatenate([best, pool])
+            known = np.concatenate([known, self._judged(pool, inquisitor, beta)])
+            best, rows = np.unique(best, axis=0, return_index=True)
+            order = np.argsort(-known[rows], kind="stable")[: settings.elites]
+            best, known = best[order], known[rows][order]
+            weights = np.linspace(1.0, 0.3, len(best))
+            theta = self.generator.learned(mind.theta, best, weights)
+        return best, judged
+
+    def _pool(
+        self, theta: Theta, best: Genomes, random: np.random.Generator, breed: bool
+    ) -> Genomes:
+        """Networks of the generator; and mutants and children of the best ones."""
+        size = self.settings.pool
+        if not breed:
+            return self.levels.repaired(self.generator.draw(theta, random, size))
+        third = size // 3
+        # The better, the likelier: the smaller of two random ranks.
+        ranks = np.minimum(*random.integers(len(best), size=(2, 3 * third)))
+        mutants = self.generator.mutants(best[ranks[:third]], random)
+        children = self.generator.children(
+            best[ranks[third : 2 * third]], best[ranks[2 * third :]], random
+        )
+        drawn = self.generator.draw(theta, random, size - 2 * third)
+        return self.levels.repaired(np.concatenate([drawn, mutants, children]))
+
+    def _judged(self, genomes: Genomes, inquisitor: Inquisitor, beta: float) -> Floats:
+        """Value at the slot's optimism, with a brake where the inquisitor is blind."""
+        foreseen = inquisitor.foresee(genomes)
+        blind = np.maximum(foreseen.sd[:, 0] / inquisitor.spread - 0.75, 0.0)
+        return self._value(genomes, foreseen, beta, inquisitor.noise) - 3.0 * blind
+
+    def _described(
+        self, mind: Mind, genomes: Genomes, seed: int, notes: dict[str, Any]
+    ) -> Iterator[Proposal]:
+        """With what is expected of them."""
+        notes = {**notes, "entropy": round(mind.theta.entropy, 4)}
+        told: list[dict[str, Any]] = [{} for _ in genomes]
+        if mind.inquisitor is not None:
+            foreseen = mind.inquisitor.foresee(genomes)
+            delta1, abs_rel = foreseen.accuracy()
+            sd = np.hypot(foreseen.delta1_sd(), mind.inquisitor.noise * (1 - delta1))
+            probable = self.p_feasible(foreseen, mind.inquisitor.noise)
+            told = [
+                {
+                    "delta1": round(float(d), 5),
+                    "delta1_sd": round(float(s), 5),
+                    "abs_rel": round(float(a), 5),
+                    "p_feasible": round(float(p), 4),
+                }
+                for d, s, a, p in zip(delta1, sd, abs_rel, probable, strict=True)
+            ]
+        for genome, more in zip(genomes, told, strict=True):
+            yield Proposal(genome=tuple(map(int, genome)), seed=seed, notes={**notes, **more})
