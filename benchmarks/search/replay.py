@@ -1,0 +1,247 @@
+"""One method on one problem, driven as the product drives it, without a file or a training.
+
+Spend is training images x MACs of one forward pass: what a training costs grows with both. At
+checkpoints the study is concluded as if it ended there: finalists are confirmed with fresh starts,
+the choice falls as in the product, and the true accuracy of the choice is written down. Confirming
+is not charged: it is the same for every method.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import optuna
+from optuna.storages import InMemoryStorage
+
+from benchmarks.search.problem import FINAL, Problem
+from benchmarks.search.rivals import method
+from nano.explore.findings import chosen, finalists
+from nano.explore.promotion import Promotion
+from nano.explore.stages import Judge, confirmation, counted
+from nano.explore.storage import Asked, Store, predicted
+from nano.records import Accuracy, Confirmation, Evaluation, Reading
+from nano.seeds import derive_seed
+
+KEEP = 0.34  # share of a rung that may go on
+FINALISTS = 3
+STARTS = 3  # fresh ones of each finalist
+CHANCES = 3  # batches of finalists, as in the product
+EVERY = 10  # trials between checkpoints, where no spend is given
+SHARES = 20  # checkpoints, where one is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a user would get if the search ended here.
+
+    Attributes:
+        trials: Told so far.
+        trainings: Of all stages.
+        spend: Images x MACs.
+        netscore: The true one of the choice (dB); None when nothing was confirmed.
+        feasible: Whether the choice truly meets every requirement.
+        number: The trial it comes from.
+    """
+
+    trials: int
+    trainings: int
+    spend: float
+    netscore: float | None = None
+    feasible: bool = False
+    number: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One run of a method.
+
+    Attributes:
+        problem: Its name.
+        method: Its name.
+        seed: Of the run.
+        spends: Cumulative, after every trial.
+        checkpoints: In order; the last is the end.
+        propose_seconds: What each proposal took (wall time).
+        exhausted: Whether the method found no new design before the end.
+    """
+
+    problem: str
+    method: str
+    seed: int
+    spends: tuple[float, ...]
+    checkpoints: tuple[Checkpoint, ...]
+    propose_seconds: tuple[float, ...]
+    exhausted: bool = False
+
+
+def replay(
+    problem: Problem, name: str, seed: int, *, trials: int | None = None, spend: float | None = None
+) -> Record:
+    """Search ``problem`` with the method ``name``.
+
+    Args:
+        problem: What to search.
+        name: Of the method, see `benchmarks.search.rivals.method`.
+        seed: Of everything random in this run.
+        trials: How many at most.
+        spend: Images x MACs at most; the trial that reaches it is the last.
+    """
+    if trials is None and spend is None:
+        raise ValueError("a replay ends by trials or by spend: give one")
+    run = _Run(problem, name, seed, trials or _expected_trials(problem, spend))
+    checkpoints: list[Checkpoint] = []
+    while not run.exhausted and (trials is None or len(run.told) < trials):
+        if not run.step():
+            break
+        share = run.spends[-1] / spend * SHARES if spend else 0.0
+        due = len(checkpoints) < int(share) if spend else len(run.told) % EVERY == 0
+        if due:
+            checkpoints.append(run.checkpoint())
+        if spend and run.spends[-1] >= spend:
+            break
+    if not checkpoints or checkpoints[-1].trials < len(run.told):
+        checkpoints.append(run.checkpoint())
+    return Record(
+        problem=problem.name,
+        method=name,
+        seed=seed,
+        spends=tuple(run.spends),
+        checkpoints=tuple(checkpoints),
+        propose_seconds=tuple(run.seconds),
+        exhausted=run.exhausted,
+    )
+
+
+def _expected_trials(problem: Problem, spend: float | None) -> int:
+    """How many trainings of the prototype the spend pays: population methods size themselves."""
+    macs = problem.caps.cost(problem.caps.prototype.preset).macs
+    return max(1, round((spend or 0.0) / (macs * problem.trainings[-1][1])))
+
+
+class _Run:
+    """A study that is being replayed."""
+
+    def __init__(self, problem: Problem, name: str, seed: int, trials: int) -> None:
+        caps = problem.caps
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._problem = problem
+        self._name = name
+        self._seed = seed
+        self._store = Store(
+            InMemoryStorage(),
+            problem.name,
+            method(name, problem, seed=seed, trials=trials),
+            caps.prototype,
+            owner=Path("replay.lock"),  # never made: there is one process
+            penalised=name == "cmaes",
+        )
+        self._store.claim({}, caps.prototype.space, caps.first())
+        self._judge = Judge(utility=problem.utility, requirements=caps.requirements)
+        self._promotion = Promotion(
+            utility=problem.utility,
+            requirements=caps.requirements,
+            keep=KEEP,
+            finalists=FINALISTS,
+        )
+        self._confirmed: dict[str, Confirmation] = {}
+        self.told: list[Evaluation] = []
+        self.spends: list[float] = []
+        self.seconds: list[float] = []
+        self.trainings = 0
+
+    @property
+    def exhausted(self) -> bool:
+        return self._store.exhausted
+
+    def step(self) -> bool:
+        """Ask, train, tell; False when there is nothing left to ask for."""
+        began = time.perf_counter()
+        asked = self._store.ask(self._name)
+        self.seconds.append(time.perf_counter() - began)
+        if asked is None:
+            return False
+        evaluation = self._evaluated(asked)
+        self._store.tell(evaluation, self._problem.caps.requirements)
+        self.told.append(evaluation)
+        self.trainings += len(evaluation.readings)
+        before = self.spends[-1] if self.spends else 0.0
+        self.spends.append(before + float(evaluation.spend_images) * evaluation.cost.macs)
+        return True
+
+    def _evaluated(self, asked: Asked) -> Evaluation:
+        """As `nano.explore.stages.objective`, with readings of the problem."""
+        evaluation = counted(
+            asked.number,
+            asked.design,
+            origin=asked.origin,
+            seed=asked.seed,
+            size=self._problem.caps.size,
+            judge=self._judge,
+        )
+        start = derive_seed(self._seed, "start", asked.design.key, asked.number)
+        for stage, images in self._problem.trainings:
+            reading = self._reading(evaluation, stage, images, start)
+            evaluation = self._judge.judged(
+                replace(
+                    evaluation,
+                    stage=stage,
+                    readings=(*evaluation.readings, reading),
+                    accuracy=reading.accuracy,
+                )
+            )
+            if stage == FINAL:
+                break
+            go_on, outlook = self._promotion.decide(evaluation, self.told)
+            if not go_on:
+                reason = f"not among the best of {stage}"
+                evaluation = replace(evaluation, reason=reason, predicted=predicted(outlook))
+                break
+        return self._judge.judged(evaluation)
+
+    def _reading(self, evaluation: Evaluation, stage: str, images: int, start: int) -> Reading:
+        delta1, abs_rel = self._problem.read(evaluation.design, stage, start)
+        accuracy = Accuracy(delta1=delta1, abs_rel=abs_rel)
+        return Reading(stage=stage, images=images, seconds=0.0, seed=start, accuracy=accuracy)
+
+    def checkpoint(self) -> Checkpoint:
+        """Confirm and choose as at the end of a study; then look at the truth."""
+        blank = Checkpoint(trials=len(self.told), trainings=self.trainings, spend=self.spends[-1])
+        choice = self._choice()
+        if choice is None:
+            return blank
+        design = self.told[choice.number].design
+        delta1, abs_rel = self._problem.truth(design)
+        accuracy = Accuracy(delta1=delta1, abs_rel=abs_rel)
+        margins = self._judge.margins(accuracy, choice.cost.values())
+        return replace(
+            blank,
+            netscore=self._judge.netscore(accuracy, choice),
+            feasible=self._problem.caps.requirements.met(margins),
+            number=choice.number,
+        )
+
+    def _choice(self) -> Confirmation | None:
+        ranked = finalists(self.told, len(self.told))
+        picked = list({one.key: one for one in ranked}.values())[: CHANCES * FINALISTS]
+        reference = [one for one in self.told if one.origin == "prototype"]
+        found: dict[str, Confirmation] = {}
+        for first in range(0, len(picked), FINALISTS):
+            batch: Sequence[Evaluation] = picked[first : first + FINALISTS]
+            found |= {one.key: self._confirm(one) for one in (*batch, *reference)}
+            choice = chosen(list(found.values()), self._judge)
+            if choice is not None:
+                return choice
+        return None
+
+    def _confirm(self, evaluation: Evaluation) -> Confirmation:
+        if evaluation.key not in self._confirmed:
+            starts = [
+                derive_seed(self._seed, "confirm", evaluation.key, index) for index in range(STARTS)
+            ]
+            stage, images = self._problem.trainings[-1]
+            readings = [self._reading(evaluation, stage, images, start) for start in starts]
+            self._confirmed[evaluation.key] = confirmation(evaluation, readings, self._judge)
+        return self._confirmed[evaluation.key]

@@ -1,0 +1,257 @@
+"""The methods that are compared, by name; those of the product are looked up there.
+
+All of them begin with the same designs, and whatever is over a counted cap costs them nothing.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+
+from benchmarks.search.problem import Problem
+from benchmarks.search.widths import Floats, depth_columns, filled, masked, to_caps
+from nano.design.genes import Genome
+from nano.explore.caps import Caps
+from nano.explore.genomes import GenomeSampler, History, Proposal
+from nano.explore.kinds import study_sampler
+from nano.explore.samplers import FIXED, GENOME, SEED, CappedSampler, open_parameter, space
+from nano.records import Evaluation
+from nano.seeds import derive_seed
+
+_KEPT = 0.35  # sd of log widths of a random copy, over all its widths together and one by one
+_SHRUNK = 48  # over-cap children looked at before one is shrunk to the caps
+
+
+def method(name: str, problem: Problem, *, seed: int, trials: int) -> BaseSampler:
+    """The sampler of a method; names that are not of this module are the product's kinds."""
+    caps = problem.caps
+    own: dict[str, Callable[[], BaseSampler]] = {
+        "prototype": lambda: Repeated(caps, seed),
+        "copies": lambda: GenomeSampler(Copies(caps, largest=False), caps, seed),
+        "largest": lambda: GenomeSampler(Copies(caps, largest=True), caps, seed),
+        "evolution": lambda: GenomeSampler(Evolution(caps), caps, seed),
+        "gp": lambda: CappedSampler(_gp, caps, seed),
+    }
+    if name in own:
+        return own[name]()
+    return study_sampler(name, caps, utility=problem.utility, seed=seed, trials=trials)
+
+
+class Repeated(BaseSampler):
+    """No search: the prototype, shrunk to the caps, trained again and again."""
+
+    def __init__(self, caps: Caps, seed: int) -> None:
+        self._caps = caps
+        self._seed = seed
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All knobs."""
+        return space(self._caps.prototype)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The knobs of the design that fits; its genome goes to the trial."""
+        if FIXED in trial.system_attrs:
+            return {}
+        prototype = self._caps.prototype
+        design = list(self._caps.first().values())[-1]
+        genome = prototype.genome_of(design)
+        study._storage.set_trial_system_attr(trial._trial_id, GENOME, genome)
+        return {**prototype.knobs_of(design), SEED: 0}
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Only reached for parameters that an enqueued trial left open: the preset's value."""
+        return open_parameter(self._caps.prototype, param_name, self._seed, trial.number)
+
+
+class Copies:
+    """No learning: the prototype with every width jittered, in proportion to the caps.
+
+    Args:
+        caps: The counted bounds; hold the prototype.
+        largest: Whether copies are scaled to just within the caps; else only shrunk to them, and
+            all widths of a copy are jittered together as well.
+    """
+
+    def __init__(self, caps: Caps, *, largest: bool) -> None:
+        self._caps = caps
+        self._largest = largest
+
+    def proposals(self, history: History, number: int, seed: int) -> Iterator[Proposal]:
+        """Random copies; the history does not matter."""
+        random = np.random.default_rng(seed)
+        prototype = self._caps.prototype
+        preset = np.array(prototype.genome_of(prototype.preset), dtype=float)
+        depths = depth_columns(prototype)
+        while True:
+            private = random.uniform(0, _KEPT) * random.normal(0, 1, len(preset))
+            common = 0.0 if self._largest else _KEPT * random.normal()
+            copy = preset * np.exp(common + private)
+            copy[depths] = preset[depths]
+            genome = to_caps(self._caps, copy, grow=self._largest)
+            if genome is not None:
+                yield Proposal(genome=genome, seed=derive_seed(seed, "copy"))
+
+
+class Evolution:
+    """Evolution over the whole genome: elites, tournaments, crossover, mutation of log widths.
+
+    Feasible before infeasible, then by score (Deb's rule); infeasible by how much they miss.
+    Parents are the best of the most recent trials and of all, so that one lucky reading does not
+    rule for ever. A child differs from its parents by a few genes, by a group of genes that move
+    together, or by both: the step sizes are drawn anew each time, from fine to coarse.
+
+    Args:
+        caps: The counted bounds; hold the prototype.
+    """
+
+    elites = 10  # of all trials
+    recent = 10  # the best of the last trials
+    window = 60
+    tournament = 3
+    crossover = 0.5
+
+    def __init__(self, caps: Caps) -> None:
+        self._caps = caps
+
+    def proposals(self, history: History, number: int, seed: int) -> Iterator[Proposal]:
+        """Children of the best so far; without any, mutants of the prototype."""
+        random = Random(seed)
+        prototype = self._caps.prototype
+        parents = self._parents(history.finished)
+        for i in range(1_000_000):
+            mother = self._selected(parents, random)
+            father = self._selected(parents, random)
+            child = self._mutated(self._crossed(mother, father, random), random)
+            genome: Genome | None = tuple(masked(prototype, child[None, :])[0].tolist())
+            if i % _SHRUNK == _SHRUNK - 1:
+                genome = to_caps(self._caps, child, grow=False)
+            if genome is not None:
+                yield Proposal(genome=genome, seed=derive_seed(seed, i))
+
+    def _parents(self, finished: Sequence[Evaluation]) -> list[Floats]:
+        """Best first, absent modules filled in."""
+        best = sorted(finished, key=deb)[: self.elites]
+        best += sorted(finished[-self.window :], key=deb)[: self.recent]
+        designs = {one.key: one.design for one in sorted(best, key=deb)}
+        prototype = self._caps.prototype
+        chosen = list(designs.values()) or [prototype.preset]
+        genomes = np.array([prototype.genome_of(design) for design in chosen], dtype=np.int64)
+        return list(filled(prototype, genomes).astype(float))
+
+    def _selected(self, parents: Sequence[Floats], random: Random) -> Floats:
+        # They are sorted: the smallest index drawn is the tournament's winner.
+        return parents[min(random.randrange(len(parents)) for _ in range(self.tournament))]
+
+    def _crossed(self, mother: Floats, father: Floats, random: Random) -> Floats:
+        """Each block of genes (a stage, the decoder) from either parent, or gene by gene."""
+        child = mother.copy()
+        if random.random() >= self.crossover:
+            return child
+        for block in self._blocks():
+            if random.random() < 0.5:
+                child[block] = father[block]
+            elif random.random() < 0.5:
+                for column in range(block.start, block.stop):
+                    if random.random() < 0.5:
+                        child[column] = father[column]
+        return child
+
+    def _mutated(self, child: Floats, random: Random) -> Floats:
+        layout = self._caps.prototype.layout
+        depths = depth_columns(self._caps.prototype)
+        kept = child[depths].copy()
+        alone = random.random() < 0.7
+        together = not alone or random.random() < 0.5
+        if alone:
+            rate = 10 ** random.uniform(-2.3, -0.3)  # 1.5 to 150 genes
+            step = 10 ** random.uniform(-1.0, -0.2)  # 10 to 60 percent
+            for column in range(layout.length):
+                if random.random() < rate:
+                    child[column] *= np.exp(random.gauss(0, step))
+        if together:
+            step = 10 ** random.uniform(-1.3, -0.4)  # 5 to 40 percent
+            child[random.choice(self._groups())] *= np.exp(random.gauss(0, step))
+        child[depths] = kept
+        for column in depths:
+            if random.random() < 0.15:
+                child[column] += random.choice((-2, -1, 1, 2))
+        return child
+
+    def _blocks(self) -> list[slice]:
+        layout = self._caps.prototype.layout
+        firsts = [0, *depth_columns(self._caps.prototype), layout.decoder, layout.length]
+        return [slice(first, last) for first, last in pairwise(firsts)]
+
+    def _groups(self) -> list[slice]:
+        """Genes that may move together: all, a stage's or its kind's, the decoder's."""
+        layout = self._caps.prototype.layout
+        kinds = [part for s in layout.stages for part in (s.squeeze, s.expand, s.width)]
+        return [slice(0, layout.length), *self._blocks(), *kinds]
+
+
+def deb(evaluation: Evaluation) -> tuple[float, float]:
+    """Sorts the best first: feasible before infeasible, then by score."""
+    missed = sum(max(0.0, margin) for margin in evaluation.margins.values())
+    score = evaluation.netscore
+    return (0.0 if evaluation.feasible else missed or 1.0), -(score if score is not None else 0.0)
+
+
+class Once(BaseSampler):
+    """An inner sampler that is costly: asked once, and the answer repeated.
+
+    `CappedSampler` draws until a design fits: with this it draws other seeds of the same knobs, and
+    then shrinks them.
+    """
+
+    def __init__(self, inner: BaseSampler) -> None:
+        self._inner = inner
+        self._said: dict[str, Any] | None = None
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The inner sampler's."""
+        return self._inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The inner sampler's first answer; anew as long as it has none."""
+        if not self._said:
+            self._said = self._inner.sample_relative(study, trial, search_space)
+        return dict(self._said)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """The inner sampler's: random, before it has learned anything."""
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+
+def _gp(seed: int) -> BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return Once(optuna.samplers.GPSampler(seed=seed))

@@ -1,0 +1,95 @@
+"""Populations of genomes as arrays: masked, filled, and scaled to the caps."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nano.cost.population import count_population
+from nano.design.genes import Genome
+from nano.design.prototype import Prototype
+from nano.explore.caps import Caps
+
+Genomes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+_HALVINGS = 24
+
+
+def bounds(prototype: Prototype) -> tuple[Floats, Floats]:
+    """Lowest and highest value of every gene."""
+    low = np.array([gene.low for gene in prototype.genes], dtype=float)
+    high = np.array([gene.high for gene in prototype.genes], dtype=float)
+    return low, high
+
+
+def depth_columns(prototype: Prototype) -> list[int]:
+    """Columns that count modules; all others are widths."""
+    return [stage.depth for stage in prototype.layout.stages]
+
+
+def masked(prototype: Prototype, genomes: Floats | Genomes) -> Genomes:
+    """`Prototype.masked` of every row: whole, within bounds, 0 where no module is."""
+    whole = np.clip(np.rint(genomes), *bounds(prototype)).astype(np.int64)
+    for stage in prototype.layout.stages:
+        absent = np.arange(stage.deepest) >= whole[:, stage.depth, None]
+        for part in (stage.squeeze, stage.expand, stage.width):
+            whole[:, part][absent] = 0
+    return whole
+
+
+def filled(prototype: Prototype, genomes: Genomes) -> Genomes:
+    """Absent modules as copies of the last one of their stage: what more depth would add."""
+    full = genomes.copy()
+    for stage in prototype.layout.stages:
+        depth = genomes[:, stage.depth, None]
+        place = np.minimum(np.arange(stage.deepest), depth - 1)
+        for part in (stage.squeeze, stage.expand, stage.width):
+            full[:, part] = np.take_along_axis(genomes[:, part], place, axis=1)
+    return full
+
+
+def scaled(prototype: Prototype, genome: Genome | Floats, factor: float) -> Genomes:
+    """One row: every width times the factor, depths as they are."""
+    row = np.array([genome], dtype=float)
+    depths = depth_columns(prototype)
+    kept = row[:, depths]
+    row *= factor
+    row[:, depths] = kept
+    return masked(prototype, row)
+
+
+def fit(caps: Caps, genomes: Genomes) -> NDArray[np.bool_]:
+    """Whether each row is within every counted cap."""
+    costs = count_population(genomes, caps.prototype, caps.size)
+    inside = np.ones(len(genomes), dtype=bool)
+    for item in caps.requirements.counted.items:
+        inside &= item.margin(getattr(costs, item.name)) <= -item.safety_margin
+    return inside
+
+
+def to_caps(caps: Caps, genome: Genome | Floats, *, grow: bool) -> Genome | None:
+    """The genome with all widths times one factor, the largest within the caps.
+
+    Args:
+        caps: The counted bounds.
+        genome: Widths may be fractions.
+        grow: Whether a factor above 1 is wanted; else a genome within the caps stays as it is.
+
+    Returns:
+        None where no factor is small enough.
+    """
+    whole = scaled(caps.prototype, genome, 1.0)
+    if not grow and fit(caps, whole)[0]:
+        return tuple(whole[0].tolist())
+    low, high = np.log(0.02), np.log(10.0) if grow else 0.0
+    best = scaled(caps.prototype, genome, np.exp(low))
+    if not fit(caps, best)[0]:
+        return None
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        tried = scaled(caps.prototype, genome, np.exp(middle))
+        if fit(caps, tried)[0]:
+            low, best = middle, tried
+        else:
+            high = middle
+    return tuple(best[0].tolist())
