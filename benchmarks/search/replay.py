@@ -64,7 +64,7 @@ class Record:
         seed: Of the run.
         spends: Cumulative, after every trial.
         checkpoints: In order; the last is the end.
-        propose_seconds: What each proposal took (wall time).
+        propose_seconds: Processor time of each proposal.
         exhausted: Whether the method found no new design before the end.
     """
 
@@ -158,9 +158,9 @@ class _Run:
 
     def step(self) -> bool:
         """Ask, train, tell; False when there is nothing left to ask for."""
-        began = time.perf_counter()
+        began = time.process_time()
         asked = self._store.ask(self._name)
-        self.seconds.append(time.perf_counter() - began)
+        self.seconds.append(time.process_time() - began)
         if asked is None:
             return False
         evaluation = self._evaluated(asked)

@@ -24,7 +24,9 @@ from nano.explore.caps import Caps
 from nano.explore.genomes import GenomeSampler, History, Proposal
 from nano.explore.kinds import study_sampler
 from nano.explore.samplers import FIXED, GENOME, SEED, CappedSampler, open_parameter, space
+from nano.explore.storage import searched_margins
 from nano.records import Evaluation
+from nano.score import Requirements
 from nano.seeds import derive_seed
 
 _KEPT = 0.35  # sd of log widths of a random copy, over all its widths together and one by one
@@ -114,7 +116,8 @@ class Copies:
 class Evolution:
     """Evolution over the whole genome: elites, tournaments, crossover, mutation of log widths.
 
-    Feasible before infeasible, then by score (Deb's rule); infeasible by how much they miss.
+    The first population are random copies of the prototype. Feasible before infeasible, then by
+    score (Deb's rule); infeasible by how much they miss.
     Parents are the best of the most recent trials and of all, so that one lucky reading does not
     rule for ever. A child differs from its parents by a few genes, by a group of genes that move
     together, or by both: the step sizes are drawn anew each time, from fine to coarse.
@@ -123,6 +126,7 @@ class Evolution:
         caps: The counted bounds; hold the prototype.
     """
 
+    first = 20  # random copies
     elites = 10  # of all trials
     recent = 10  # the best of the last trials
     window = 60
@@ -133,7 +137,9 @@ class Evolution:
         self._caps = caps
 
     def proposals(self, history: History, number: int, seed: int) -> Iterator[Proposal]:
-        """Children of the best so far; without any, mutants of the prototype."""
+        """Random copies at first, then children of the best so far."""
+        if len(history.finished) < self.first:
+            yield from Copies(self._caps, largest=False).proposals(history, number, seed)
         random = Random(seed)
         prototype = self._caps.prototype
         parents = self._parents(history.finished)
@@ -149,12 +155,16 @@ class Evolution:
 
     def _parents(self, finished: Sequence[Evaluation]) -> list[Floats]:
         """Best first, absent modules filled in."""
-        best = sorted(finished, key=deb)[: self.elites]
-        best += sorted(finished[-self.window :], key=deb)[: self.recent]
-        designs = {one.key: one.design for one in sorted(best, key=deb)}
+        requirements = self._caps.requirements
+
+        def key(evaluation: Evaluation) -> tuple[float, float]:
+            return deb(evaluation, requirements)
+
+        best = sorted(finished, key=key)[: self.elites]
+        best += sorted(finished[-self.window :], key=key)[: self.recent]
+        designs = {one.key: one.design for one in sorted(best, key=key)}
         prototype = self._caps.prototype
-        chosen = list(designs.values()) or [prototype.preset]
-        genomes = np.array([prototype.genome_of(design) for design in chosen], dtype=np.int64)
+        genomes = np.array([prototype.genome_of(design) for design in designs.values()])
         return list(filled(prototype, genomes).astype(float))
 
     def _selected(self, parents: Sequence[Floats], random: Random) -> Floats:
@@ -189,7 +199,8 @@ class Evolution:
                     child[column] *= np.exp(random.gauss(0, step))
         if together:
             step = 10 ** random.uniform(-1.3, -0.4)  # 5 to 40 percent
-            child[random.choice(self._groups())] *= np.exp(random.gauss(0, step))
+            group = self._all if random.random() < 0.3 else random.choice(self._groups())
+            child[group] *= np.exp(random.gauss(0, step))
         child[depths] = kept
         for column in depths:
             if random.random() < 0.15:
@@ -202,17 +213,22 @@ class Evolution:
         return [slice(first, last) for first, last in pairwise(firsts)]
 
     def _groups(self) -> list[slice]:
-        """Genes that may move together: all, a stage's or its kind's, the decoder's."""
+        """Genes that may move together: a stage's, those of one kind in it, the decoder's."""
         layout = self._caps.prototype.layout
         kinds = [part for s in layout.stages for part in (s.squeeze, s.expand, s.width)]
-        return [slice(0, layout.length), *self._blocks(), *kinds]
+        return [*self._blocks(), *kinds]
+
+    @property
+    def _all(self) -> slice:
+        return slice(0, self._caps.prototype.layout.length)
 
 
-def deb(evaluation: Evaluation) -> tuple[float, float]:
-    """Sorts the best first: feasible before infeasible, then by score."""
-    missed = sum(max(0.0, margin) for margin in evaluation.margins.values())
-    score = evaluation.netscore
-    return (0.0 if evaluation.feasible else missed or 1.0), -(score if score is not None else 0.0)
+def deb(evaluation: Evaluation, requirements: Requirements) -> tuple[float, float]:
+    """Sorts the best first: feasible before infeasible, then by score; after a rung as foreseen."""
+    margins = searched_margins(evaluation, requirements)
+    missed = sum(max(0.0, margin) for margin in margins.values())
+    foreseen = evaluation.predicted or {}
+    return missed, -foreseen.get("netscore", evaluation.netscore or 0.0)
 
 
 class Once(BaseSampler):
