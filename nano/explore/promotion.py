@@ -3,7 +3,8 @@
 A rung is a short complete training. What it says about the final one is learned from the designs
 that had both: the mean gain, and the spread around it. A design goes on when it is likely enough
 to end feasible *and* better than the finalists there are, and belongs to the best share of its
-rung. Raw rung values are never compared with the final requirement.
+rung; while nothing is feasible yet, when it belongs to the share that is nearest to it. Raw rung
+values are never compared with the final requirement.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist, fmean
+from statistics import fmean
+
+from scipy.special import log_ndtr
 
 from nano.records import Accuracy, Evaluation
 from nano.score import Requirements, Utility
@@ -32,6 +35,7 @@ class Outlook:
         sd: Standard deviation of the foreseen delta1.
         netscore: Of the expected accuracy, in decibels.
         p_feasible: Probability that the final reading meets the requirements with their safety.
+        log_p: Its logarithm, which still tells hopeless designs apart.
         promise: Probability times the gain over the finalists there are, in decibels.
     """
 
@@ -40,6 +44,7 @@ class Outlook:
     sd: float
     netscore: float
     p_feasible: float
+    log_p: float
     promise: float = 0.0
 
 
@@ -75,13 +80,16 @@ class Promotion:
         outlook = self.outlook(evaluation, stage, pairs)
         if outlook is None:
             return False, None
-        bar = self._bar(others)
         peers = [o for other in others if (o := self.outlook(other, stage, pairs))]
+        allowed = math.ceil(self.keep * (len(peers) + 1))
+        if not any(other.feasible for other in others):
+            nearer = sum(peer.log_p > outlook.log_p for peer in peers)
+            return nearer < allowed, outlook
+        bar = self._bar(others)
         if bar is None:
             bar = min(o.netscore for o in (outlook, *peers)) - 0.1
         promise = _promise(outlook, bar)
         better = sum(_promise(peer, bar) > promise for peer in peers)
-        allowed = math.ceil(self.keep * (len(peers) + 1))
         return promise > 0 and better < allowed, replace(outlook, promise=promise)
 
     def outlook(
@@ -100,19 +108,20 @@ class Promotion:
         netscore = self.utility.score(delta1, abs_rel, evaluation.cost)
         if not math.isfinite(netscore):
             return None
-        p_feasible = 1.0
+        log_p = 0.0
         for name, value, spread in (("delta1", delta1, sd), ("abs_rel", abs_rel, rel_sd)):
             item = self.requirements.get(name)
             if item is not None:
                 scale = spread if name == "delta1" else spread / item.bound
                 shortfall = item.margin(value) + item.safety_margin
-                p_feasible *= NormalDist().cdf(-shortfall / scale)
+                log_p += float(log_ndtr(-shortfall / scale))
         return Outlook(
             delta1=delta1,
             abs_rel=abs_rel,
             sd=sd,
             netscore=netscore,
-            p_feasible=p_feasible,
+            p_feasible=math.exp(log_p),
+            log_p=log_p,
         )
 
     def _affordable(self, evaluation: Evaluation) -> bool:

@@ -79,6 +79,15 @@ def test_one_foreseen_infeasible_or_worse_than_the_finalists_does_not_go_on() ->
     assert better
 
 
+def test_while_nothing_is_feasible_the_nearest_share_goes_on() -> None:
+    """However far the requirement is: without final trainings nothing more could be learned."""
+    others = [trial(1, 0.05, 0.10), *(trial(i, 0.05 + i / 1000) for i in range(2, 8))]
+    nearest, outlook = RULE.decide(trial(20, 0.08), others)
+    assert nearest and outlook is not None and outlook.p_feasible < 1e-9
+    furthest, _ = RULE.decide(trial(21, 0.01), others)
+    assert not furthest
+
+
 def test_no_more_than_its_share_of_a_rung_goes_on() -> None:
     others = [trial(1, 0.30, 0.55)] + [trial(i, 0.40 + i / 100) for i in range(2, 9)]
     went = [RULE.decide(trial(20 + i, 0.40 + i / 100), others)[0] for i in range(10)]
