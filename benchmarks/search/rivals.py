@@ -1,12 +1,16 @@
 """The methods that are compared, by name; those of the product are looked up there.
 
-All of them begin with the same designs, and whatever is over a counted cap costs them nothing.
+All of them begin with the same designs, and whatever is over a counted cap costs them nothing. All
+that search go on with random copies of the prototype: a sampler whose first trials were uniformly
+random would see hardly a feasible design before its budget is spent. CMA-ES, which learns only from
+its own draws, has the prototype as its first mean instead.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -20,32 +24,65 @@ from optuna.trial import FrozenTrial
 from benchmarks.search.problem import Problem
 from benchmarks.search.widths import Floats, depth_columns, filled, masked, to_caps
 from nano.design.genes import Genome
+from nano.design.prototype import Prototype
 from nano.explore.caps import Caps
 from nano.explore.genomes import GenomeSampler, History, Proposal
 from nano.explore.kinds import study_sampler
-from nano.explore.samplers import FIXED, GENOME, SEED, CappedSampler, open_parameter, space
+from nano.explore.samplers import (
+    FIXED,
+    GENOME,
+    SEED,
+    CappedSampler,
+    EvolutionSampler,
+    SamplerFactory,
+    open_parameter,
+    sampler_factory,
+    space,
+)
 from nano.explore.storage import searched_margins
 from nano.records import Evaluation
 from nano.score import Requirements
 from nano.seeds import derive_seed
 
 _KEPT = 0.35  # sd of log widths of a random copy, over all its widths together and one by one
+COPIES = 20  # random copies of the prototype before a method is on its own
 _SHRUNK = 48  # over-cap children looked at before one is shrunk to the caps
 
 
 def method(name: str, problem: Problem, *, seed: int, trials: int) -> BaseSampler:
     """The sampler of a method; names that are not of this module are the product's kinds."""
     caps = problem.caps
+    inner = partial(sampler_factory, prototype=caps.prototype, trials=trials)
     own: dict[str, Callable[[], BaseSampler]] = {
         "prototype": lambda: Repeated(caps, seed),
         "copies": lambda: GenomeSampler(Copies(caps, largest=False), caps, seed),
         "largest": lambda: GenomeSampler(Copies(caps, largest=True), caps, seed),
         "evolution": lambda: GenomeSampler(Evolution(caps), caps, seed),
-        "gp": lambda: CappedSampler(_gp, caps, seed),
+        "tpe": lambda: _on_knobs(inner("tpe"), caps, seed),
+        "nsga2": lambda: _on_knobs(inner("nsga2"), caps, seed),
+        "gp": lambda: _on_knobs(_gp, caps, seed),
+        "cmaes": lambda: CappedSampler(partial(_cmaes, caps.prototype), caps, seed),
     }
     if name in own:
         return own[name]()
     return study_sampler(name, caps, utility=problem.utility, seed=seed, trials=trials)
+
+
+def _on_knobs(factory: SamplerFactory, caps: Caps, seed: int) -> BaseSampler:
+    return CappedSampler(lambda one: Started(factory(one), caps.prototype, one), caps, seed)
+
+
+def _gp(seed: int) -> BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return Once(optuna.samplers.GPSampler(seed=seed, n_startup_trials=COPIES))
+
+
+def _cmaes(prototype: Prototype, seed: int) -> BaseSampler:
+    knobs = prototype.knobs_of(prototype.preset)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`x0` has been deprecated")  # and not replaced
+        return optuna.samplers.CmaEsSampler(x0=knobs, seed=seed, with_margin=True)
 
 
 class Repeated(BaseSampler):
@@ -126,7 +163,6 @@ class Evolution:
         caps: The counted bounds; hold the prototype.
     """
 
-    first = 20  # random copies
     elites = 10  # of all trials
     recent = 10  # the best of the last trials
     window = 60
@@ -138,7 +174,7 @@ class Evolution:
 
     def proposals(self, history: History, number: int, seed: int) -> Iterator[Proposal]:
         """Random copies at first, then children of the best so far."""
-        if len(history.finished) < self.first:
+        if len(history.finished) < COPIES:
             yield from Copies(self._caps, largest=False).proposals(history, number, seed)
         random = Random(seed)
         prototype = self._caps.prototype
@@ -231,6 +267,50 @@ def deb(evaluation: Evaluation, requirements: Requirements) -> tuple[float, floa
     return missed, -foreseen.get("netscore", evaluation.netscore or 0.0)
 
 
+class Started(BaseSampler):
+    """An inner sampler whose first trials are random copies of the prototype, in its knobs."""
+
+    def __init__(self, inner: BaseSampler, prototype: Prototype, seed: int) -> None:
+        self._inner = inner
+        self._prototype = prototype
+        self._random = Random(seed)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All knobs at first, then the inner sampler's."""
+        if trial.number >= COPIES:
+            return self._inner.infer_relative_search_space(study, trial)
+        return {name: kind for name, kind in space(self._prototype).items() if name != SEED}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """A copy at first, then the inner sampler's."""
+        # Asked even if not heard: NSGA-II notes here that the trial is of its first generation.
+        drawn = self._inner.sample_relative(study, trial, search_space)
+        if trial.number >= COPIES:
+            return drawn
+        usual = self._prototype.knobs_of(self._prototype.preset)
+        return {
+            knob.name: knob.at(min(max(knob.share(usual[knob.name]) + self._step(), 0.0), 1.0))
+            for knob in self._prototype.knobs
+        }
+
+    def _step(self) -> float:
+        return self._random.gauss(0, EvolutionSampler.step)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """The inner sampler's."""
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+
 class Once(BaseSampler):
     """An inner sampler that is costly: asked once, and the answer repeated.
 
@@ -265,9 +345,3 @@ class Once(BaseSampler):
     ) -> Any:
         """The inner sampler's: random, before it has learned anything."""
         return self._inner.sample_independent(study, trial, param_name, param_distribution)
-
-
-def _gp(seed: int) -> BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return Once(optuna.samplers.GPSampler(seed=seed))

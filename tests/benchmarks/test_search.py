@@ -22,7 +22,7 @@ from benchmarks.search.compare import OURS, Run, rows, text
 from benchmarks.search.problem import FINAL
 from benchmarks.search.reach import reach
 from benchmarks.search.replay import Record, replay
-from benchmarks.search.rivals import Copies, Evolution
+from benchmarks.search.rivals import COPIES, Copies, Evolution
 from benchmarks.search.widths import filled, fit, masked, scaled, to_caps
 from nano.cost.count import count
 from nano.errors import InputError
@@ -132,7 +132,7 @@ def test_rivals_keep_to_the_caps_and_propose_nothing_twice(
 
     monkeypatch.setattr(Analytic, "read", noted)
     monkeypatch.setattr("benchmarks.search.replay.EVERY", 1000)
-    trials = 11 if name == "gp" else 20  # it is slow: a single proposal after ten random ones
+    trials = COPIES + (1 if name == "gp" else 8)  # it is slow
     record = searched(problem, name, trials)
     searching = seen[:trials]  # then come confirmations
     assert searching[0] == problem.caps.prototype.preset
@@ -185,7 +185,7 @@ def test_children_are_genomes_near_their_parents(problem: Analytic) -> None:
         size=problem.caps.size,
         judge=Judge(utility=problem.utility, requirements=problem.caps.requirements),
     )
-    history = History(finished=(parent,) * Evolution.first)
+    history = History(finished=(parent,) * COPIES)
     offered = Evolution(problem.caps).proposals(history, 21, 7)
     children = [next(offered).genome for _ in range(40)]
     assert all(family.masked(child) == child for child in children)
