@@ -153,6 +153,8 @@ class Evaluation:
         reason: Why it ended before the final stage, if it did.
         predicted: What the search foresaw of the final stage when it stopped here, if it did:
             delta1, its standard deviation, ...; never reported as a measurement.
+        proposal: What the generator told when it proposed the design: how it came about, and what
+            was expected of it. Empty for generators that expect nothing.
         seconds: Wall time of the trial.
     """
 
@@ -173,6 +175,7 @@ class Evaluation:
     feasible: bool = False
     reason: str | None = None
     predicted: dict[str, float] | None = None
+    proposal: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -21,7 +21,7 @@ from nano.design.design import Design, design_from_plain
 from nano.design.genes import Genome
 from nano.errors import RunError
 from nano.explore.caps import Caps
-from nano.explore.samplers import FIXED, GENOME, SEED, Exhausted, open_parameter, space
+from nano.explore.samplers import FIXED, GENOME, NOTES, SEED, Exhausted, open_parameter, space
 from nano.records import Evaluation, evaluation_from_plain
 from nano.seeds import derive_seed
 
@@ -56,6 +56,7 @@ class Proposal:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Proposer(Protocol):
     """Proposes genomes; equal arguments, equal proposals."""
 
@@ -105,7 +106,7 @@ class GenomeSampler(BaseSampler):
         prototype = self._caps.prototype
         knobs = prototype.knobs_of(prototype.design(proposal.genome))
         for name, value in (
-            ("notes", proposal.notes),
+            (NOTES, proposal.notes),
             (GENOME, proposal.genome),
             (FIXED, {**knobs, SEED: proposal.seed}),  # the last: it says that the others are there
         ):

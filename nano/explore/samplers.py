@@ -29,6 +29,7 @@ SEED = "seed"  # the parameter beside the knobs: decides how modules differ
 _DRAWS = 64  # proposals looked at before they are shrunk to the caps, and again after that
 FIXED = "fixed_params"  # where Optuna keeps what was enqueued
 GENOME = "genome"  # where a trial keeps one that no knobs and seed expand to
+NOTES = "notes"  # where a trial keeps what its proposer expected of it
 
 SamplerFactory = Callable[[int], BaseSampler]
 

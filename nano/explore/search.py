@@ -126,6 +126,7 @@ class Driver:
                     seed=asked.seed,
                     size=self.size,
                     judge=self.judge,
+                    proposal=asked.proposal,
                 )
             self._progress[asked.number] = evaluation
             self.watcher.started(evaluation)

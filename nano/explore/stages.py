@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from nano.cost.count import count
 from nano.design.design import Design
@@ -270,7 +271,14 @@ def _sd(values: Sequence[float]) -> float | None:
 
 
 def counted(
-    number: int, design: Design, *, origin: str, seed: int, size: tuple[int, int], judge: Judge
+    number: int,
+    design: Design,
+    *,
+    origin: str,
+    seed: int,
+    size: tuple[int, int],
+    judge: Judge,
+    proposal: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """The first stage: exact cost, by formula, in microseconds."""
     evaluation = Evaluation(
@@ -281,6 +289,7 @@ def counted(
         stage="counted",
         origin=origin,
         seed=seed,
+        proposal=dict(proposal or {}),
     )
     return judge.judged(evaluation)
 

@@ -12,7 +12,7 @@ import socket
 import warnings
 from collections.abc import Container, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from nano.design.prototype import Prototype
 from nano.errors import RunError
 from nano.explore.folder import held, is_held
 from nano.explore.promotion import Outlook
-from nano.explore.samplers import GENOME, SEED, Exhausted, space
+from nano.explore.samplers import GENOME, NOTES, SEED, Exhausted, space
 from nano.explore.study import differences
 from nano.files import to_plain
 from nano.records import Evaluation, evaluation_from_plain
@@ -43,6 +43,7 @@ class Asked:
     design: Design
     seed: int
     origin: str
+    proposal: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Store:
@@ -173,9 +174,10 @@ class Store:
                 self.study.set_user_attr("exhausted", True)
                 self.study.tell(trial, state=TrialState.FAIL)
                 return None
-            attrs = self._storage.get_trial(trial._trial_id).system_attrs
-            genome = attrs.get(GENOME) or self._prototype.expand(params, params[SEED])
+            own = self._storage.get_trial(trial._trial_id).system_attrs
+            genome = own.get(GENOME) or self._prototype.expand(params, params[SEED])
             trial.set_user_attr("origin", origin)
+            trial.set_user_attr("proposal", own.get(NOTES, {}))
             for name, value in _identity(self._prototype.design(genome)).items():
                 trial.set_user_attr(name, value)  # the design last: it says that all is there
         else:
@@ -187,6 +189,7 @@ class Store:
             design=design_from_plain(attrs["design"], f"trial {trial.number}"),
             seed=params[SEED],
             origin=attrs["origin"],
+            proposal=attrs.get("proposal", {}),
         )
 
     def _taken(self) -> Trial:

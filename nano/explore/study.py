@@ -77,10 +77,11 @@ class UtilityTable(_Table):
 class GeneratorTable(_Table):
     """[generator]: what proposes designs."""
 
-    kind: Literal["random", "tpe", "cmaes", "nsga2", "evolution"] = Field(
-        default="tpe",
-        description="tpe learns from every trial; evolution and nsga2 breed the best; cmaes needs"
-        " hundreds of trials; random is the baseline",
+    kind: Literal["generator-inquisitor", "tpe", "cmaes", "nsga2", "evolution", "random"] = Field(
+        default="generator-inquisitor",
+        description="generator-inquisitor learns whole genomes from every training; tpe, cmaes and"
+        " nsga2 are Optuna's, over the knobs; evolution breeds the best knobs; random is the"
+        " baseline",
     )
 
 

@@ -11,7 +11,7 @@ from nano.design.design import Design
 from nano.errors import RunError
 from nano.files import write_text
 from nano.records import Evaluation
-from nano.report import anatomy, asked, numbers, plots, tables
+from nano.report import anatomy, asked, learning, numbers, plots, tables
 from nano.report.cost_plot import accuracy_against_cost
 from nano.report.findings import (
     Finding,
@@ -74,6 +74,7 @@ def _sections(run: Run, problems: list[str]) -> list[tuple[str, str, Html | None
         ("best", "Best designs", _best(run)),
         ("cost", "Accuracy against cost", _cost(run)),
         ("search", "The search", _search(run, problems)),
+        ("learned", "How the generator learned", _learned(run)),
         ("network", "The network", _network(run, subject, problems)),
         ("panel", "What it sees", _panel(run, subject, problems)),
         ("trials", "All trials", _trials(run)),
@@ -247,6 +248,27 @@ def _search(run: Run, problems: list[str]) -> Html | None:
         "the training batches."
     )
     return join([tag("p", text), pair, _figure(curves, caption, wide=True)])
+
+
+def _learned(run: Run) -> Html | None:
+    figure = learning.learned(run)
+    if figure is None:
+        return None
+    ways = [e.proposal.get("way") for e in run.evaluations]
+    judged = sum(int(e.proposal.get("judged", 0)) for e in run.evaluations)
+    text = (
+        f"{ways.count('imagined')} designs are the best of what the generator imagined and the "
+        f"inquisitor judged ({numbers.count(judged)} networks that were never trained); "
+        f"{ways.count('drawn')} come straight from the generator, unjudged, to keep the "
+        "inquisitor honest. "
+    )
+    caption = (
+        "Left: delta1 of a final training as foretold before anything of the design was trained, "
+        "with its 90 % interval. Right: the spread of the generator's networks, and how many of "
+        "those trained to the end were feasible. "
+    )
+    told = learning.calibration(learning.expectations(run))
+    return join([tag("p", text, told), _figure(figure, caption, wide=True)])
 
 
 def _best_curves(run: Run, problems: list[str]) -> list[tuple[str, Sequence[CurveRow]]]:

@@ -1,0 +1,138 @@
+"""What the inquisitor makes of readings: gains of rungs, noise, predictions that are calibrated."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+
+from nano.design.presets import prototype
+from nano.explore.caps import Caps
+from nano.explore.inquisitor import Evidence, Inquisitor, Readings, collect, log_errors, scores
+from nano.explore.levels import Genomes, Levels
+from nano.explore.stages import Judge, counted
+from nano.records import Accuracy, Evaluation, Reading
+from nano.score import Requirements, Utility
+
+SMALL = prototype("depthnet-small")
+REQUIRED = Requirements.parse({"params": "<= 60k", "delta1": ">= 0.6"})
+CAPS = Caps(prototype=SMALL, requirements=REQUIRED, size=(32, 96))
+LEVELS = Levels(CAPS)
+EVIDENCE = Evidence(LEVELS)
+JUDGE = Judge(utility=Utility(), requirements=REQUIRED)
+
+
+def genomes(count: int, seed: int = 0) -> Genomes:
+    random = Random(seed)
+    drawn = [
+        SMALL.expand({k.name: k.at(random.random()) for k in SMALL.knobs}, i) for i in range(count)
+    ]
+    return LEVELS.repaired(LEVELS.of(np.array(drawn)))
+
+
+def law(rows: Genomes) -> np.ndarray:
+    """Log errors of a made-up world: power laws of the parameters and of stage 3's squeeze."""
+    cost = LEVELS.cost(rows)
+    squeeze = rows[:, LEVELS.groups["stage 3 squeeze"]].sum(axis=1)
+    first = -0.2 * np.log(cost.params) - 0.1 * np.log(squeeze)
+    return np.stack([first + 1.2, 0.7 * first], axis=1)
+
+
+def readings(rows: Genomes, noise: float, seed: int = 0) -> Readings:
+    random = np.random.default_rng(seed)
+    logs = law(rows) + noise * random.standard_normal((len(rows), 1))
+    return Readings(
+        genomes=rows,
+        logs=logs,
+        noise_scale=np.ones(len(rows)),
+        numbers=tuple(range(len(rows))),
+    )
+
+
+def evaluation(number: int, **stages: float) -> Evaluation:
+    design = SMALL.design(tuple(genomes(1, seed=number)[0].tolist()))
+    blank = counted(number, design, origin="x", seed=0, size=CAPS.size, judge=JUDGE)
+    found = tuple(
+        Reading(
+            stage=stage.replace("_", " "),
+            images=8,
+            seconds=0.0,
+            seed=0,
+            accuracy=Accuracy(delta1=delta1, abs_rel=0.3),
+        )
+        for stage, delta1 in stages.items()
+    )
+    return replace(blank, stage=found[-1].stage, readings=found, accuracy=found[-1].accuracy)
+
+
+def collected(*evaluations: Evaluation) -> Readings:
+    rows = np.array([SMALL.genome_of(e.design) for e in evaluations])
+    return collect(evaluations, rows, "final")
+
+
+def test_a_final_reading_is_taken_as_it_is() -> None:
+    found = collected(evaluation(0, rung_1=0.4, final=0.6), evaluation(1, final=0.5))
+    assert found.logs[:, 0] == pytest.approx([math.log(0.4), math.log(0.5)])
+    assert found.noise_scale.tolist() == [1.0, 1.0]
+
+
+def test_a_rungs_reading_is_lifted_by_the_gain_that_others_had_and_is_noisier() -> None:
+    pairs = [evaluation(0, rung_1=0.4, final=0.6), evaluation(1, rung_1=0.5, final=0.65)]
+    found = collected(*pairs, evaluation(2, rung_1=0.45))
+    gain = (math.log(0.4 / 0.6) + math.log(0.35 / 0.5)) / 2
+    assert found.logs[2, 0] == pytest.approx(math.log(0.55) + gain)
+    assert found.noise_scale[2] > 1.5
+
+
+def test_a_rung_that_nobody_went_on_from_says_nothing() -> None:
+    found = collected(evaluation(0, final=0.6), evaluation(1, rung_1=0.4))
+    assert found.numbers == (0,)
+
+
+def test_perfect_and_hopeless_accuracies_have_finite_logs() -> None:
+    assert all(math.isfinite(v) for v in log_errors(Accuracy(delta1=1.0, abs_rel=0.0)))
+    assert log_errors(Accuracy(delta1=0.0, abs_rel=1.0)) == (0.0, 0.0)
+
+
+def test_predictions_on_unseen_designs_order_them_and_know_how_sure_they_are() -> None:
+    noise = 0.02
+    inquisitor = Inquisitor(EVIDENCE, readings(genomes(96), noise))
+    fresh = genomes(200, seed=9)
+    foreseen = inquisitor.foresee(fresh)
+    truth = law(fresh)[:, 0]
+    assert np.corrcoef(foreseen.mean[:, 0], truth)[0, 1] > 0.9
+    misses = np.abs(foreseen.mean[:, 0] - truth) / foreseen.sd[:, 0]
+    assert 0.75 < np.mean(misses < 1.64) <= 1.0  # 90 % of a calibrated normal
+    assert noise / 2 < inquisitor.noise < 2 * noise
+
+
+def test_pending_designs_leave_the_means_alone_and_take_the_uncertainty_away() -> None:
+    known, fresh = readings(genomes(24), 0.02), genomes(4, seed=5)
+    before = Inquisitor(EVIDENCE, known).foresee(fresh)
+    after = Inquisitor(EVIDENCE, known, pending=fresh).foresee(fresh)
+    assert after.mean == pytest.approx(before.mean, abs=5e-3)
+    assert (after.sd[:, 0] < before.sd[:, 0]).all()
+
+
+def test_equal_histories_give_equal_predictions_bit_for_bit() -> None:
+    fresh = genomes(5, seed=5)
+    one, other = (
+        Inquisitor(EVIDENCE, readings(genomes(20), 0.02)).foresee(fresh).mean for _ in "ab"
+    )
+    assert (one == other).all()
+
+
+@pytest.mark.parametrize("form", ["d1*(1-abs_rel)", "d1/abs_rel", "harmonic"])
+def test_scores_of_many_are_those_of_one(form: str) -> None:
+    rows = genomes(6)
+    cost = LEVELS.cost(rows)
+    delta1, abs_rel = np.linspace(0.5, 0.9, 6), np.linspace(0.3, 0.1, 6)
+    utility = Utility(accuracy=form)
+    found = scores(utility, delta1, abs_rel, cost.params.astype(float), cost.macs.astype(float))
+    for i in range(6):
+        assert found[i] == pytest.approx(
+            utility.score(float(delta1[i]), float(abs_rel[i]), cost.of(i))
+        )
