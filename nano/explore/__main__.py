@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(StudyFile.model_json_schema(), indent=1))
         return 0
     path = options.study or default_study()
+    # The generator's matrices are small: threads of theirs would only take cores from trainings.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from nano.explore.study import read_study
 
     study = read_study(path, options.set)

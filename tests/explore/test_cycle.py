@@ -33,9 +33,15 @@ CAPS = Caps(prototype=TINY, requirements=REQUIRED, size=(32, 96))
 JUDGE = Judge(utility=Utility(), requirements=REQUIRED)
 
 
+SMALL = Settings(rounds=2, pool=24)  # the same cycle, at a tenth of the time
+
+
+def sampler(seed: int = 0) -> GenomeSampler:
+    return GenomeSampler(GeneratorInquisitor(CAPS, Utility(), settings=SMALL), CAPS, seed)
+
+
 def store(owner: Path, seed: int = 0) -> Store:
-    sampler = study_sampler("generator-inquisitor", CAPS, utility=Utility(), seed=seed, trials=24)
-    made = Store(InMemoryStorage(), "s", sampler, TINY, owner=owner)
+    made = Store(InMemoryStorage(), "s", sampler(seed), TINY, owner=owner)
     made.claim({}, TINY.space, CAPS.first())
     return made
 
@@ -73,22 +79,21 @@ def searched(
 
 
 def test_proposals_are_within_the_caps_new_and_a_function_of_the_seed(tmp_path: Path) -> None:
-    found = searched(store(tmp_path / "a"), 16)
-    same = searched(store(tmp_path / "b"), 16)
+    found = searched(store(tmp_path / "a"), 12)
+    same = searched(store(tmp_path / "b"), 12)
     other = searched(store(tmp_path / "c", seed=1), 4)
     assert [e.number for e in found if e.cost.params > 4900] == [0]  # the prototype
-    assert len({e.key for e in found}) == 16
+    assert len({e.key for e in found}) == 12
     assert [e.key for e in same] == [e.key for e in found]
     assert [e.key for e in other[2:]] != [e.key for e in found[2:4]]
 
 
 def test_an_interrupted_search_proposes_what_an_undisturbed_one_does(tmp_path: Path) -> None:
     """Generator and inquisitor are rebuilt from the storage by whoever goes on."""
-    keys = [e.key for e in searched(store(tmp_path / "a"), 14)]
+    keys = [e.key for e in searched(store(tmp_path / "a"), 11)]
     made = store(tmp_path / "b")
-    found = [e.key for e in searched(made, 12)]
-    sampler = study_sampler("generator-inquisitor", CAPS, utility=Utility(), seed=0, trials=24)
-    later = Store(made._storage, "s", sampler, TINY, owner=tmp_path / "c")
+    found = [e.key for e in searched(made, 9)]
+    later = Store(made._storage, "s", sampler(), TINY, owner=tmp_path / "c")
     assert found + [e.key for e in searched(later, 2)] == keys
 
 
@@ -187,14 +192,13 @@ class TestGenomeSamplerContract:
 
     @pytest.fixture
     def sampler(self) -> Callable[[], optuna.samplers.BaseSampler]:
-        proposer = GeneratorInquisitor(CAPS, Utility())
-        return lambda: GenomeSampler(proposer, CAPS, 0)
+        return sampler
 
 
 def test_proposed_values_are_plain_numbers_within_their_distributions() -> None:
     """As `BasicSamplerTestCase.test_float`/`test_int` and `test_sample_relative_numerical`."""
-    sampler = GenomeSampler(GeneratorInquisitor(CAPS, Utility()), CAPS, 0)
-    study = optuna.create_study(sampler=sampler, direction="maximize")
+    made = study_sampler("generator-inquisitor", CAPS, utility=Utility(), seed=0, trials=24)
+    study = optuna.create_study(sampler=made, direction="maximize")
     ours = space(TINY)
     for number in range(6):
         trial = study.ask(ours)
