@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -251,9 +251,11 @@ def best_rival(groups: Mapping[str, Sequence[Run]]) -> str:
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """25, 50 and 75 %, each a value that is there: some may be infinite."""
-    found = np.quantile(np.array(values, dtype=float), (0.25, 0.5, 0.75), method="nearest")
-    return float(found[0]), float(found[1]), float(found[2])
+    """25, 50 and 75 %; among infinite values no mean is taken, but the lower of two."""
+    found = np.array(values, dtype=float)
+    between: Literal["linear", "lower"] = "linear" if np.isfinite(found).all() else "lower"
+    low, median, high = np.quantile(found, (0.25, 0.5, 0.75), method=between)
+    return float(low), float(median), float(high)
 
 
 def _row(method: str, runs: Sequence[Run], rivals: Sequence[Run]) -> Row:
