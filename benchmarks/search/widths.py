@@ -63,7 +63,7 @@ def fit(caps: Caps, genomes: Genomes) -> NDArray[np.bool_]:
     costs = count_population(genomes, caps.prototype, caps.size)
     inside = np.ones(len(genomes), dtype=bool)
     for item in caps.requirements.counted.items:
-        inside &= item.margin(getattr(costs, item.name)) <= -item.safety_margin
+        inside &= getattr(costs, item.name) <= item.bound - item.safety
     return inside
 
 

@@ -98,7 +98,7 @@ def test_masking_a_population_is_masking_each_genome(problem: Analytic) -> None:
     random = np.random.default_rng(0)
     rows = random.uniform(0, 80, (20, family.layout.length))
     whole = masked(family, rows)
-    assert [tuple(row) for row in whole.tolist()] == [family.masked(row) for row in rows]
+    assert [tuple(row) for row in whole.tolist()] == [family.masked(row) for row in rows.tolist()]
     full = filled(family, whole)
     assert (masked(family, full) == whole).all()
     for stage in family.layout.stages:
