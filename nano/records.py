@@ -220,6 +220,44 @@ class Confirmation:
     feasible: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What widening one part of a design by a tenth is expected to change.
+
+    Attributes:
+        part: E.g. ``stage 3 squeeze``.
+        delta1: Expected change of delta1 after a final training.
+        params: Exact change of the parameters, as a share of the design's.
+        macs: Likewise of the MACs.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    part: str
+    delta1: float
+    params: float
+    macs: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lessons:
+    """What the inquisitor had learned when the search ended.
+
+    Attributes:
+        key: Of the design that is varied.
+        read: Designs it had read.
+        noise: Standard deviation of the log of 1 - delta1 over trainings of one design.
+        parts: One lesson each.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    key: str
+    read: int
+    noise: float
+    parts: tuple[Lesson, ...]
+
+
 def evaluation_from_plain(plain: Any, where: str) -> Evaluation:
     """Read an Evaluation back; raises a RunError that names ``where``."""
     return from_plain(Evaluation, plain, where, RunError)

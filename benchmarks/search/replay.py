@@ -18,6 +18,7 @@ from optuna.storages import InMemoryStorage
 
 from benchmarks.search.problem import FINAL, Problem
 from benchmarks.search.rivals import method
+from nano.explore.belief import Belief
 from nano.explore.findings import chosen, finalists
 from nano.explore.promotion import Promotion
 from nano.explore.stages import Judge, confirmation, counted
@@ -146,6 +147,7 @@ class _Run:
             keep=KEEP,
             finalists=FINALISTS,
         )
+        self._belief = Belief(caps)
         self._confirmed: dict[str, Confirmation] = {}
         self.told: list[Evaluation] = []
         self.spends: list[float] = []
@@ -224,7 +226,7 @@ class _Run:
         )
 
     def _choice(self) -> Confirmation | None:
-        ranked = finalists(self.told, len(self.told))
+        ranked = finalists(self.told, len(self.told), self._belief.holds(self.told))
         picked = list({one.key: one for one in ranked}.values())[: CHANCES * FINALISTS]
         reference = [one for one in self.told if one.origin == "prototype"]
         found: dict[str, Confirmation] = {}

@@ -10,7 +10,6 @@ the history and a seed; what is kept in memory only saves time.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from nano.design.design import Design
+from nano.explore.belief import probabilities
 from nano.explore.caps import Caps
 from nano.explore.generator import Generator, Theta
 from nano.explore.genomes import History, Proposal
@@ -60,11 +60,11 @@ class Settings:
     inquisitor: bool = True
     rounds: int = 8
     prototype: bool = True
-    margin: float = 0.5
+    margin: float = 1.0
     unscreened: int = 2
     pool: int = 120
     elites: int = 25
-    optimism: tuple[float, float] = (-0.2, 0.7)
+    optimism: tuple[float, float] = (-0.6, 0.8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,15 +195,6 @@ class GeneratorInquisitor:
             total += np.maximum(excess, 0.0) / 0.01
         return total
 
-    def p_feasible(self, foreseen: Foreseen, noise: float) -> Floats:
-        """Probability that one final training meets the bound on delta1, with its safety."""
-        item = self._caps.requirements.get("delta1")
-        if item is None:
-            return np.ones(len(foreseen.mean))
-        needed = math.log(max(1 - item.bound - item.safety, 1e-4))
-        sd = np.sqrt(foreseen.sd[:, 0] ** 2 + noise**2)
-        return np.array([0.5 * math.erfc(x) for x in (foreseen.mean[:, 0] - needed) / sd / 2**0.5])
-
     # --- what is tried ---------------------------------------------------------------------------
 
     def proposals(self, history: History, number: int, seed: int) -> Iterator[Proposal]:
@@ -275,7 +266,7 @@ class GeneratorInquisitor:
             foreseen = mind.inquisitor.foresee(genomes)
             delta1, abs_rel = foreseen.accuracy()
             sd = np.hypot(foreseen.delta1_sd(), mind.inquisitor.noise * (1 - delta1))
-            probable = self.p_feasible(foreseen, mind.inquisitor.noise)
+            probable = probabilities(foreseen, self._caps.requirements, mind.inquisitor.noise)
             told = [
                 {
                     "delta1": round(float(d), 5),

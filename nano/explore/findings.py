@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nano.errors import EXIT_FEASIBLE, EXIT_NONE_FEASIBLE
 from nano.explore.stages import Judge
 from nano.records import Confirmation, Evaluation
+from nano.score import AT_MOST_COUNTED
+
+LIKELY = 0.5  # probability to hold from which a design is confirmed in the order of its score
 
 
-def finalists(evaluations: Sequence[Evaluation], wanted: int) -> list[Evaluation]:
-    """The feasible designs with the best observed score, best first."""
-    feasible = [e for e in evaluations if e.feasible and e.netscore is not None]
-    return sorted(feasible, key=lambda e: -(e.netscore or 0.0))[:wanted]
+def finalists(
+    evaluations: Sequence[Evaluation], wanted: int, holds: Mapping[int, float] | None = None
+) -> list[Evaluation]:
+    """The designs to confirm, best first.
+
+    Those that are likely to hold, by observed score; then those that were observed feasible and
+    are less likely to, the likeliest first. Without ``holds`` the observed feasible ones by score.
+
+    Args:
+        evaluations: Finished ones.
+        wanted: How many at most.
+        holds: Probability by trial number that a design meets the requirements in truth, see
+            `nano.explore.belief.Belief`.
+    """
+    holds = holds or {}
+    likely = {number for number, chance in holds.items() if chance >= LIKELY}
+    ready = [
+        e
+        for e in evaluations
+        if e.netscore is not None
+        and e.stage == "final"
+        and e.reason is None
+        and (e.feasible or (e.number in likely and _affordable(e)))
+    ]
+
+    def rank(evaluation: Evaluation) -> tuple[bool, float, float]:
+        score = evaluation.netscore or 0.0
+        if evaluation.number in likely or not holds:
+            return False, 0.0, -score
+        return True, -holds.get(evaluation.number, 0.0), -score
+
+    return sorted(ready, key=rank)[:wanted]
+
+
+def _affordable(evaluation: Evaluation) -> bool:
+    """Whether every counted bound is met: no retraining would change that."""
+    return all(evaluation.margins.get(name, 0.0) <= 0 for name in AT_MOST_COUNTED)
 
 
 def chosen(confirmations: Sequence[Confirmation], judge: Judge) -> Confirmation | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from random import Random
 from statistics import fmean
@@ -26,6 +26,7 @@ ENOUGH = 4  # designs read before the inquisitor has a say
 REFIT = 8  # hyperparameters are those of the first 8, 16, 24, ... designs
 _FIT_ON = 256  # of the designs read, at most: fitting costs the cube of it
 _REFERENCE = 512  # genomes whose spread standardises the summaries
+_FAR = 0.3  # of a log error above the median: a third more error than most designs make
 _LEAST_ERROR = 1e-4  # delta1 of 1 still has a logarithm
 # Before a study has pairs of a rung and a final reading: the sd by which log errors differ beyond
 # their mean shift, some 3 % of the error (benchmarks/results/rungs.json), and what it counts for.
@@ -167,6 +168,17 @@ def _shift(
     return shift, max(1.0, variance / _RUNG_SD**2)
 
 
+def tempered(readings: Readings) -> Readings:
+    """The same, errors far above the middle drawn in: how bad is bad teaches little.
+
+    One network that broke would else set the scale for all the others. The order stays.
+    """
+    middle = np.median(readings.logs, axis=0)
+    excess = np.maximum(readings.logs - middle, 0.0)
+    drawn_in = _FAR * np.arcsinh(excess / _FAR)
+    return replace(readings, logs=np.where(excess > 0, middle + drawn_in, readings.logs))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Foreseen:
     """Predicted final log errors of n genomes: means n x 2, one sd each n x 2."""
@@ -199,6 +211,8 @@ class Inquisitor:
         self, evidence: Evidence, readings: Readings, pending: Genomes | None = None
     ) -> None:
         self._evidence = evidence
+        self.read = len(readings)
+        readings = tempered(readings)
         self._mean = readings.logs.mean(axis=0)
         self._scale = np.maximum(readings.logs.std(axis=0), 1e-3)
         outputs = (readings.logs - self._mean) / self._scale

@@ -17,6 +17,7 @@ import optuna
 from nano.data.cache import default_cache
 from nano.data.sets import prepare_sets, sources
 from nano.errors import EXIT_FEASIBLE, InputError, OutputError, RunError
+from nano.explore.belief import Belief
 from nano.explore.caps import Caps
 from nano.explore.database import disk_full, open_storage
 from nano.explore.findings import Findings, chosen, finalists
@@ -278,7 +279,9 @@ def _confirm(study: StudyFile, driver: Driver, store: Store) -> list[Confirmatio
     wanted = study.stages.confirm
     reference = [e for e in evaluations if e.origin == "prototype"]
     found: list[Confirmation] = []
-    picked = finalists(evaluations, _CHANCES * wanted.designs)
+    caps = Caps(prototype=study.family(), requirements=study.requirements(), size=study.size)
+    holds = Belief(caps).holds(evaluations)
+    picked = finalists(evaluations, _CHANCES * wanted.designs, holds)
     for first in range(0, len(picked), wanted.designs):
         batch = [*picked[first : first + wanted.designs], *(reference if first == 0 else [])]
         known = {confirmation.key for confirmation in found}  # the reference may be picked, too

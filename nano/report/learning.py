@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from nano.records import Evaluation
+from nano.records import Evaluation, Lessons
 from nano.report.findings import state
 from nano.report.markup import Html
 from nano.report.run import Run
@@ -139,3 +139,39 @@ def _narrowing(axes: Axes, drawn: Sequence[Evaluation]) -> None:
     share.set_ylim(-0.03, 1.03)
     share.spines["right"].set_visible(True)
     share.set_ylabel(f"feasible share of the last {_WINDOW} finals", color=BLUE)
+
+
+def told_lessons(lessons: Lessons) -> str:
+    """The parts that matter most, and those that hardly do, in a sentence each."""
+    ranked = sorted(lessons.parts, key=lambda lesson: -lesson.delta1)
+    best = "; ".join(
+        f"{one.part} {one.delta1:+.4f} for {one.params:+.1%} parameters" for one in ranked[:3]
+    )
+    idle = [one.part for one in ranked if abs(one.delta1) < abs(ranked[0].delta1) / 10]
+    text = (
+        f"From {lessons.read} designs the inquisitor expects of the design below, made a tenth "
+        f"wider in one part, most from: {best}. "
+    )
+    if idle:
+        text += f"Hardly anything from: {', '.join(idle[:6])}. "
+    return text
+
+
+def lessons_figure(lessons: Lessons) -> Html | None:
+    """Expected change of delta1 per part, beside the price in parameters."""
+    ranked = sorted(lessons.parts, key=lambda lesson: lesson.delta1)[-16:]
+    if not ranked:
+        return None
+    with house_style():
+        figure = canvas(9.2, 0.9 + 0.25 * len(ranked))
+        gain, price = figure.subplots(1, 2, sharey=True)
+        places = range(len(ranked))
+        gain.barh(places, [one.delta1 for one in ranked], 0.7, color=BLUE)
+        price.barh(places, [100 * one.params for one in ranked], 0.7, color=ORANGE)
+        gain.set_yticks(places, [one.part for one in ranked])
+        gain.set_xlabel("expected change of delta1")
+        price.set_xlabel("change of the parameters (%)")
+        for axes in (gain, price):
+            axes.grid(visible=False, axis="y")
+            axes.tick_params(axis="y", length=0)
+        return as_svg(figure, "lessons", "What widening each part by a tenth would change")

@@ -1,0 +1,86 @@
+"""How likely the trained designs are to hold when they are retrained: whom to confirm.
+
+The best of many noisy readings are the lucky ones. The inquisitor's posterior at a design that was
+read weighs its reading against what designs like it had, so that luck is not confirmed first. It
+needs nothing but the study's records, whatever generator proposed the designs.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.linalg import LinAlgError
+
+from nano.explore.caps import Caps
+from nano.explore.inquisitor import ENOUGH, Evidence, Foreseen, Inquisitor, collect
+from nano.explore.levels import Levels
+from nano.records import Evaluation
+from nano.score import Requirements
+
+_log = logging.getLogger("nano.explore")
+
+
+class Belief:
+    """Judges finished designs of one study.
+
+    Args:
+        caps: The counted bounds; hold the prototype and all requirements.
+        final: Name of the stage that the requirements are about.
+    """
+
+    def __init__(self, caps: Caps, final: str = "final") -> None:
+        self._caps = caps
+        self._final = final
+        self._evidence = Evidence(Levels(caps))
+
+    def holds(self, evaluations: Sequence[Evaluation]) -> dict[int, float]:
+        """Probability, by trial number, that a design's true accuracy meets every bound.
+
+        Only of designs trained to the end; empty while too little was read.
+        """
+        tried = [e for e in evaluations if e.readings]
+        rows = [self._caps.prototype.nearest_genome(e.design) for e in tried]
+        readings = collect(
+            tried, np.array(rows, np.int64).reshape(-1, self._caps.prototype.layout.length),
+            self._final,
+        )  # fmt: skip
+        if len(readings) < ENOUGH:
+            return {}
+        try:
+            inquisitor = Inquisitor(self._evidence, readings)
+        except (LinAlgError, ValueError) as unfit:
+            _log.warning("no belief about finalists (%s): taken as read", unfit)
+            return {}
+        chances = probabilities(inquisitor.foresee(readings.genomes), self._caps.requirements)
+        final = {e.number for e in tried if e.readings[-1].stage == self._final}
+        return {
+            number: float(p)
+            for number, p in zip(readings.numbers, chances, strict=True)
+            if number in final
+        }
+
+
+def probabilities(
+    foreseen: Foreseen, requirements: Requirements, noise: float = 0.0
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Probability that delta1 and abs_rel meet their bounds, for each design foreseen.
+
+    Args:
+        foreseen: Of n designs.
+        requirements: Others than those on delta1 and abs_rel are not asked here.
+        noise: Standard deviation of the log errors to add: that of one training, or 0 for the
+            true accuracy.
+    """
+    found = np.ones(len(foreseen.mean))
+    for column, name in enumerate(("delta1", "abs_rel")):
+        item = requirements.get(name)
+        if item is None:
+            continue
+        bound = 1 - item.bound if name == "delta1" else item.bound
+        shortfall = foreseen.mean[:, column] - math.log(max(bound, 1e-9))
+        sd = np.hypot(foreseen.sd[:, column], noise)
+        found *= [0.5 * math.erfc(x / 2**0.5) for x in shortfall / np.maximum(sd, 1e-9)]
+    return found

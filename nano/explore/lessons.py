@@ -1,0 +1,49 @@
+"""What the inquisitor learned, in terms a person can use: what widening each part would change."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nano.design.design import Design
+from nano.explore.cycle import GeneratorInquisitor
+from nano.explore.genomes import History
+from nano.records import Lesson, Lessons
+
+WIDENED = 1.1  # by how much a part is widened
+
+
+def lessons(proposer: GeneratorInquisitor, history: History, around: Design) -> Lessons | None:
+    """What is expected of a design when one part of it gets a tenth wider; None if too little read.
+
+    Costs are exact, delta1 is the inquisitor's expectation. A part whose widths are too small to
+    grow by a tenth grows by one channel a module.
+
+    Args:
+        proposer: Holds generator and inquisitor.
+        history: Of the study.
+        around: The design that is varied.
+    """
+    inquisitor = proposer.mind(history).inquisitor
+    if inquisitor is None:
+        return None
+    levels = proposer.levels
+    genome = np.array([levels.caps.prototype.nearest_genome(around)], np.int64)
+    names = [name for name in levels.groups if not name.endswith("depth")]
+    rows = np.repeat(genome, len(names) + 1, axis=0)
+    for row, name in enumerate(names, start=1):
+        columns = levels.groups[name]
+        widths = rows[row, columns]
+        wider = np.maximum(np.rint(widths * WIDENED), widths + 1)
+        rows[row, columns] = np.where(widths > 0, wider, 0)
+    delta1, _ = inquisitor.foresee(rows).accuracy()
+    cost = levels.cost(rows)
+    found = [
+        Lesson(
+            part=name,
+            delta1=float(delta1[row] - delta1[0]),
+            params=float(cost.params[row] / cost.params[0] - 1),
+            macs=float(cost.macs[row] / cost.macs[0] - 1),
+        )
+        for row, name in enumerate(names, start=1)
+    ]
+    return Lessons(key=around.key, read=inquisitor.read, noise=inquisitor.noise, parts=tuple(found))
