@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ from nano.records import (
     confirmation_from_plain,
     evaluation_from_plain,
 )
+
+_AS_RUN = "# The study as run: overrides applied, defaults spelt out."
+# What a start leaves that was killed before it wrote run.json; and a study.toml with `_AS_RUN`.
+_BEGUN = ("owners", ".lock", "log.txt", "study.db*", ".study.*.part*", ".run.json.*.part")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +148,7 @@ class RunFolder:
 
     def write_study(self, plain: Mapping[str, Any]) -> None:
         """study.toml, as run: overrides applied, defaults spelt out."""
-        text = "# The study as run: overrides applied, defaults spelt out.\n\n"
-        write_text(self.path / "study.toml", text + tomli_w.dumps(dict(plain)))
+        write_text(self.path / "study.toml", f"{_AS_RUN}\n\n{tomli_w.dumps(dict(plain))}")
 
     def write_run(self, record: Mapping[str, Any]) -> None:
         """run.json: versions, machine, seed, commands, and in the end the summary."""
@@ -153,7 +157,12 @@ class RunFolder:
     def run(self) -> dict[str, Any]:
         """run.json as it stands; empty before the first run."""
         path = self.path / "run.json"
-        return dict(read_json(path, RunError)) if path.exists() else {}
+        if not path.exists():
+            return {}
+        record = read_json(path, RunError)
+        if not isinstance(record, dict):
+            raise RunError(f"{path}: holds a {type(record).__name__}; a run keeps a table there")
+        return record
 
 
 def open_folder(path: Path, study: str) -> RunFolder:
@@ -167,24 +176,51 @@ def open_folder(path: Path, study: str) -> RunFolder:
     try:
         if path.exists() and not path.is_dir():
             raise RunError(f"{path}: is a file; the run folder goes elsewhere: --out DIR")
-        known = {"study.toml", "run.json", "study.db", "log.txt", ".lock", "owners"}
-        inside = {entry.name for entry in path.iterdir()} if path.exists() else set()
-        if inside and not inside & known:
-            raise RunError(
-                f"{path}: holds files of something else ({', '.join(sorted(inside)[:3])}, ...);"
-                " choose another folder: --out DIR"
-            )
+        _check_ours(folder, study)
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK):
             raise OutputError(f"{path}: cannot be written: permission denied; choose --out DIR")
     except OSError as error:
         raise unwritable(path, error) from error
-    holds = folder.run().get("study", study)
-    if holds != study:
+    return folder
+
+
+def _check_ours(folder: RunFolder, study: str) -> None:
+    """Let nothing pass but a run of that study, begun or whole: runs overwrite and remove files."""
+    path = folder.path
+    holds = folder.run().get("study")
+    if holds == study:
+        return
+    if holds is not None:
         raise RunError(
             f"{path}: holds the run of study {holds!r}; choose another folder: --out DIR"
         )
-    return folder
+    foreign = _not_begun(path)
+    if foreign:
+        more = ", ..." * (len(foreign) > 3)
+        raise RunError(
+            f"{path}: holds files of something else ({', '.join(foreign[:3])}{more}) and no"
+            f" run.json of study {study!r}; choose another folder: --out DIR"
+        )
+
+
+def _not_begun(path: Path) -> list[str]:
+    """Names in a folder that no start of ours leaves before it writes run.json."""
+    inside = sorted(path.iterdir()) if path.exists() else []
+    if not any(entry.name == "owners" for entry in inside):  # the first thing that a start makes
+        return [entry.name for entry in inside]
+    return [
+        entry.name
+        for entry in inside
+        if not any(fnmatchcase(entry.name, ours) for ours in _BEGUN) and not _is_as_run(entry)
+    ]
+
+
+def _is_as_run(path: Path) -> bool:
+    if path.name != "study.toml":
+        return False
+    with path.open("rb") as file:
+        return file.readline().rstrip() == _AS_RUN.encode()
 
 
 @contextmanager

@@ -132,9 +132,10 @@ def _run(
         watcher = _watcher(study, options)
         if isinstance(watcher, LiveTable):
             stack.enter_context(watcher)
-        if not options.join:
+        if not options.join or not folder.run():  # on another machine the folder is its own
             folder.write_study(study.plain())
             folder.write_run(record)
+        if not options.join:
             _recover(store, caps, watcher)
         record["data"] = _prepare(study, options, watcher, interrupts)
         if isinstance(watcher, LiveTable):

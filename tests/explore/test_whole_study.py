@@ -14,8 +14,9 @@ import pytest
 from optuna.trial import TrialState, create_trial
 from toy_study import FUNCTION, Ended, Toy
 
+from nano.errors import RunError
 from nano.explore import serve
-from nano.explore.folder import held
+from nano.explore.folder import RunFolder, held, open_folder
 from nano.explore.promotion import Outlook, Promotion
 from nano.files import read_json, to_plain
 from nano.records import Evaluation
@@ -247,6 +248,29 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(toy: Toy) -> None:
     assert [path.name for path in toy.run.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("name", ["study.toml", "run.json", "log.txt", "study.db", ".lock"])
+def test_a_file_of_one_of_our_names_makes_no_run_folder(toy: Toy, name: str) -> None:
+    words = "{}" if name == "run.json" else "# years of work"
+    files = {toy.run / name: words, toy.run / ".draft.part": "", toy.run / "best" / "photo": ""}
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    ended = toy("--trials", "2")
+    assert ended.code == 2 and ended.err.count("\n") == 1
+    assert "holds files of something else (" in ended.err and "choose another folder" in ended.err
+    assert {path: path.read_text() for path in toy.run.rglob("*") if path.is_file()} == files
+
+
+def test_a_study_file_of_a_persons_own_is_never_written_over(tmp_path: Path) -> None:
+    mine = tmp_path / "study.toml"
+    mine.write_text('name = "toy"  # mine')
+    (tmp_path / "owners").mkdir()
+    with pytest.raises(RunError, match=r"something else \(study.toml\) and no run.json of study"):
+        open_folder(tmp_path, "toy")
+    RunFolder(path=tmp_path).write_study({"name": "toy"})  # as a start does, killed after it
+    open_folder(tmp_path, "toy")
+
+
 def test_the_run_folder_of_another_study_is_refused_and_left_alone(again: Toy) -> None:
     trials = again.trials()
     ended = again("--set", "name=other")
@@ -287,9 +311,20 @@ def test_a_second_process_on_the_same_folder_is_refused_and_leaves_no_trace(agai
     assert sorted((again.run / "owners").iterdir()) == owners
 
 
-def test_what_a_kill_before_anything_leaves_is_a_run_folder(toy: Toy) -> None:
+def test_what_a_kill_before_run_json_leaves_is_a_run_folder(toy: Toy) -> None:
     (toy.run / "owners").mkdir(parents=True)
+    for name in (".lock", "log.txt", ".study.toml.x.part", ".run.json.y.part"):
+        (toy.run / name).touch()
     assert toy("--trials", "2").code in {0, 3}
+
+
+def test_joining_from_a_folder_of_its_own_can_be_done_again(again: Toy) -> None:
+    """Another machine shares the storage alone: its folder holds trials, and says of which run."""
+    storage = f"sqlite:///{again.run / 'study.db'}"
+    elsewhere = ["--join", "--storage", storage, "--out", str(again.folder / "elsewhere")]
+    assert again("--trials", "9", *elsewhere).code == 0
+    assert again("--trials", "10", *elsewhere).code == 0
+    assert read_json(again.folder / "elsewhere" / "run.json")["study"] == "toy"
 
 
 def test_joining_nothing_is_refused_and_leaves_nothing(toy: Toy) -> None:
