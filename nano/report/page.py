@@ -19,6 +19,7 @@ from nano.report.findings import (
     gain_db,
     headline,
     nearest,
+    read_early,
     reference,
     same_spend,
     state,
@@ -113,11 +114,17 @@ def _answer(run: Run) -> Html:
     if subject is not None:
         parts += [_tiles(run, subject), tables.requirement_table(subject, run)]
         if not subject.confirmed:
-            note = (
-                "Observed once in the search: no fresh seed and no held-out data stand behind it."
-            )
-            parts.append(tag("p", note, class_="note"))
+            parts.append(tag("p", _reservation(subject), class_="note"))
     return tag("div", *parts, class_="answer" if answer else "answer none")
+
+
+def _reservation(finding: Finding) -> str:
+    """What an unconfirmed finding lacks."""
+    note = "Observed once in the search: no fresh seed and no held-out data stand behind it."
+    early = read_early(finding)
+    if early:
+        note += f" It was {early}: requirements on accuracy are meant for the whole training."
+    return note
 
 
 def _tiles(run: Run, finding: Finding) -> Html:
@@ -128,7 +135,7 @@ def _tiles(run: Run, finding: Finding) -> Html:
         (
             numbers.mean_sd(delta1, finding.delta1_sd),
             "delta1",
-            seeds if finding.confirmed else "one seed, the search's data",
+            seeds if finding.confirmed else _once(finding),
         ),
         (numbers.count(finding.cost.params), "parameters", numbers.whole(finding.cost.params)),
         (numbers.count(finding.cost.macs), "MACs per image", _size(run, finding)),
@@ -153,6 +160,10 @@ def _tiles(run: Run, finding: Finding) -> Html:
         ),
         class_="tiles",
     )
+
+
+def _once(finding: Finding) -> str:
+    return ", ".join(filter(None, ("one seed, the search's data", read_early(finding))))
 
 
 def _size(run: Run, finding: Finding) -> str:
