@@ -5,6 +5,7 @@ Frozen values that go to JSON and back; reports are made from them alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -218,6 +219,34 @@ class Confirmation:
     netscore: float | None = None
     margins: dict[str, float] = field(default_factory=dict)
     feasible: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spend:
+    """What a study has cost so far.
+
+    Attributes:
+        images: Training images shown, in the search and in confirmations.
+        busy_seconds: Wall time of the work, added up over all workers.
+        cpu_seconds: Processor time of the trainings.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    images: int
+    busy_seconds: float
+    cpu_seconds: float
+
+
+def spend(evaluations: Sequence[Evaluation], confirmations: Sequence[Confirmation]) -> Spend:
+    """The sum over all records that a run keeps."""
+    fresh = [reading for one in confirmations for reading in one.readings]
+    readings = [*fresh, *(reading for one in evaluations for reading in one.readings)]
+    return Spend(
+        images=sum(reading.images for reading in readings),
+        busy_seconds=sum(e.seconds for e in evaluations) + sum(r.seconds for r in fresh),
+        cpu_seconds=sum(reading.cpu_seconds for reading in readings),
+    )
 
 
 def evaluation_from_plain(plain: Any, where: str) -> Evaluation:

@@ -25,12 +25,13 @@ from nano.records import (
     Measurement,
     Protocol,
     Reading,
+    Spend,
     confirmation_from_plain,
     evaluation_from_plain,
     mean_accuracy,
 )
 
-RECORDS = (Protocol, Accuracy, Measurement, Reading, Evaluation, Confirmation, Cost, Design)
+RECORDS = (Protocol, Accuracy, Measurement, Reading, Evaluation, Confirmation, Spend, Cost, Design)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 TABLE = st.dictionaries(TEXT, NUMBER, max_size=3)

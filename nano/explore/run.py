@@ -7,10 +7,9 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 
@@ -22,7 +21,7 @@ from nano.explore.database import disk_full, open_storage
 from nano.explore.findings import Findings, chosen, finalists
 from nano.explore.folder import RunFolder, held, open_folder
 from nano.explore.interrupts import Interrupts
-from nano.explore.journal import account, logging_to
+from nano.explore.journal import Clock, account, logging_to
 from nano.explore.kinds import study_sampler
 from nano.explore.lab import judge
 from nano.explore.promotion import Promotion
@@ -119,7 +118,6 @@ def _run(
     owner: Path,
     interrupts: Interrupts,
 ) -> int:
-    began = time.monotonic()
     store = _open_store(study, options, folder, caps, owner)
     if store.is_new and folder.has_trials:
         raise RunError(
@@ -128,6 +126,7 @@ def _run(
         )
     store.claim(study.plain(), caps.prototype.space, caps.first())
     record = account(study, folder.run(), options.command)
+    clock = Clock(folder=None if options.join else folder, record=record)
     with contextlib.ExitStack() as stack:
         watcher = _watcher(study, options)
         if isinstance(watcher, LiveTable):
@@ -137,11 +136,11 @@ def _run(
             folder.write_run(record)
         if not options.join:
             _recover(store, caps, watcher)
-        record["data"] = _prepare(study, options, watcher, interrupts)
+        record["data"] = _prepare(study, options, watcher, interrupts, clock)
         if isinstance(watcher, LiveTable):
             watcher.resume(store.evaluations())
         pool = stack.enter_context(Pool(bench=_bench(study, options, folder), size=options.workers))
-        driver = _driver(study, options, folder, caps, store, pool, watcher, interrupts)
+        driver = _driver(study, options, folder, caps, store, pool, watcher, interrupts, clock)
         try:
             whole = driver.search()
             if options.join:
@@ -152,7 +151,7 @@ def _run(
             raise
         finally:
             driver.give_back()
-    return _conclude(study, options, folder, store, record, confirmations, interrupts, began)
+    return _conclude(study, options, folder, store, clock, confirmations, interrupts)
 
 
 def _open_store(
@@ -190,7 +189,7 @@ def _watcher(study: StudyFile, options: Options) -> Quiet:
 
 
 def _prepare(
-    study: StudyFile, options: Options, watcher: Quiet, interrupts: Interrupts
+    study: StudyFile, options: Options, watcher: Quiet, interrupts: Interrupts, clock: Clock
 ) -> dict[str, str]:
     """Render or read the data once, before any worker starts; returns the captions."""
     if study.evaluate is not None:
@@ -202,6 +201,7 @@ def _prepare(
             shown.add(split)
             watcher.note(f"preparing {split}: {total} images, once for all studies")
         watcher.tick()
+        clock.tick()
         if interrupts():
             raise KeyboardInterrupt  # nothing is lost: the data are prepared again
 
@@ -245,6 +245,7 @@ def _driver(
     pool: Pool,
     watcher: Quiet,
     interrupts: Interrupts,
+    clock: Clock,
 ) -> Driver:
     deadline = None if options.hours is None else time.monotonic() + 3600 * options.hours
     return Driver(
@@ -263,6 +264,7 @@ def _driver(
         size=study.size,
         origin=study.generator.kind,
         asked_to_stop=interrupts,
+        at_work=clock.tick,
         patient=not options.join,
         fresh_seeds=study.stages.confirm.seeds,
         final_images=study.trainings()[-1][1],
@@ -297,10 +299,9 @@ def _conclude(
     options: Options,
     folder: RunFolder,
     store: Store,
-    record: Mapping[str, Any],
+    clock: Clock,
     confirmations: list[Confirmation] | None,
     interrupts: Interrupts,
-    began: float,
 ) -> int:
     """Write what is derived (best, run.json, trials.csv, report.html) and say what was found."""
     evaluations = store.evaluations()
@@ -312,6 +313,7 @@ def _conclude(
     found = Findings(
         evaluations=tuple(evaluations),
         confirmations=None if confirmations is None else tuple(confirmations),
+        kept=tuple(folder.confirmations()),
         best=chosen(confirmations or [], judge(study)),
         trials=options.trials or study.trials,
     )
@@ -320,13 +322,12 @@ def _conclude(
         folder.write_best(found.best)
     elif confirmations is not None:
         folder.remove_best()
-    earlier = folder.run().get("summary", {}).get("seconds", 0.0)
     summary = found.summary() | {
         "exit_code": code,
-        "seconds": round(time.monotonic() - began + earlier, 1),
+        "seconds": clock.total(),
         "workers": options.workers,
     }
-    folder.write_run({**record, "summary": summary})
+    folder.write_run({**clock.record, "summary": summary})
     write_trials_csv(folder.path)
     page = write_report(folder.path)
     answer = headline(read_run(folder.path))  # the same words on the terminal and on the page

@@ -71,6 +71,15 @@ class Run:
         return summary if isinstance(summary, Mapping) else {}
 
     @property
+    def seconds(self) -> float | None:
+        """Wall time of all commands of the run; None where no command kept it."""
+        commands = self.about.get("commands")
+        commands = commands if isinstance(commands, list) else []
+        tables = [one for one in commands if isinstance(one, Mapping)]
+        kept = [one["seconds"] for one in tables if isinstance(one.get("seconds"), int | float)]
+        return sum(kept) if kept else None
+
+    @property
     def chosen_key(self) -> str | None:
         """Key of the design that the study chose: run.json's summary, else best/design.json."""
         best = self.summary.get("best")

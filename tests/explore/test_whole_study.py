@@ -19,7 +19,8 @@ from nano.explore import serve
 from nano.explore.folder import RunFolder, held, open_folder
 from nano.explore.promotion import Outlook, Promotion
 from nano.files import read_json, to_plain
-from nano.records import Evaluation
+from nano.records import Evaluation, spend
+from nano.report.run import read_run
 
 COLUMNS = [
     *("number", "state", "stage", "feasible", "netscore", "delta1", "abs_rel", "params", "macs"),
@@ -167,8 +168,10 @@ def test_run_json_says_what_it_was_made_with(finished: Finished) -> None:
 def test_running_a_finished_study_again_does_nothing_twice(again: Toy) -> None:
     calls, trials = again.calls(), again.trials()
     table = (again.run / "trials.csv").read_bytes()
+    clock = read_json(again.run / "run.json")["summary"]["seconds"]
     ended = again("--json")
     assert ended.code == 0
+    assert ended.events[-1]["seconds"] == clock
     assert again.calls() == calls
     assert again.trials() == trials
     assert (again.run / "trials.csv").read_bytes() == table
@@ -183,6 +186,21 @@ def test_more_trials_go_on_where_it_ended(again: Toy) -> None:
     assert [e.number for e in after] == list(range(11))
     assert len({e.key for e in after}) == 11
     assert len(again.rows()) == 11
+
+
+def test_spend_and_clock_are_those_of_all_commands(again: Toy) -> None:
+    forget_confirmations(again, 0.1)  # so that others are confirmed, beside those of before
+    assert again("--trials", "9").code == 0
+    record = read_json(again.run / "run.json")
+    images = [images for _, images, _ in again.calls()]
+    assert record["summary"]["spend_images"] == sum(images)
+    run = read_run(again.run)
+    spent = spend(run.evaluations, run.confirmations)
+    assert spent.images == sum(images)
+    assert record["summary"]["busy_seconds"] == round(spent.busy_seconds, 1)
+    each = [command["seconds"] for command in record["commands"]]
+    assert len(each) == 2 and min(each) > 0
+    assert record["summary"]["seconds"] == round(sum(each), 1) == round(run.seconds or 0, 1)
 
 
 CHANGES = {

@@ -316,7 +316,7 @@ def _write_about(
     evaluations: list[Evaluation],
     confirmations: list[Confirmation],
 ) -> None:
-    command = "python -m nano.explore studies/quick.toml"
+    command = {"argv": ["nano/explore/__main__.py", "studies/quick.toml"], "seconds": 1234.5}
     captions = {
         split: _accuracy(0.5, scenario, split).data for split in ("train", "validation", "test")
     }
