@@ -101,10 +101,10 @@ def read_run(folder: Path) -> Run:
     """Read every record of a run folder; damaged ones are left out and named in ``problems``.
 
     Raises:
-        RunError: When the folder holds no study at all.
+        RunError: When the folder is no run: a report is written into it.
     """
-    if not (folder / "run.json").is_file() and not (folder / "study.toml").is_file():
-        found = "has neither run.json nor study.toml" if folder.is_dir() else "is no such folder"
+    if not (folder / "run.json").is_file():
+        found = "has no run.json" if folder.is_dir() else "is no such folder"
         raise RunError(
             f"{folder}: {found}; give the run folder that python -m nano.explore wrote (--out)"
         )

@@ -197,10 +197,11 @@ def test_a_damaged_run_json_does_not_stop_the_report(make_run: Maker, content: s
     assert "No design has been evaluated yet." in written(folder)
 
 
-def test_a_run_without_run_json_is_reported_from_its_study_file(make_run: Maker) -> None:
-    folder = make_run(trials=0)
-    (folder / "run.json").unlink()
-    assert "run.json: no such file" in " ".join(outline(written(folder)).texts)
+def test_a_study_file_alone_makes_no_run_and_nothing_is_written_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text('name = "mine"\n')
+    with pytest.raises(RunError, match=r"has no run\.json; give the run folder"):
+        command.main([str(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]
 
 
 def test_a_trial_that_still_runs_is_left_out_and_named(make_run: Maker) -> None:
