@@ -100,5 +100,12 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def natural(text: str) -> int:
+    """Read a whole number from 0 up, such as a seed; for argparse's ``type=``."""
+    if not (text.isascii() and text.isdecimal()):
+        raise InputError(f"{text!r} is no whole number from 0 up")
+    return int(text)
+
+
 def _terminate(signum: int, frame: FrameType | None) -> None:
     raise Terminated

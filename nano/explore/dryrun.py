@@ -25,6 +25,7 @@ from nano.explore.run import default_workers, threads_each
 from nano.explore.study import StudyFile
 from nano.explore.trainer import load_function
 from nano.files import to_plain
+from nano.networks.device import default_device
 from nano.report.numbers import count as shortened
 from nano.report.numbers import duration, percent
 
@@ -165,13 +166,11 @@ def _predict(study: StudyFile, caps: Caps, workers: int) -> dict[str, Any]:
         "hours": images / batch * middle.seconds_per_step / workers / 3600,
         "memory_gib": workers * peak / 2**30,
         "workers": workers,
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "device": default_device(),
     }
 
 
 def _time(design: Design, study: StudyFile) -> Timing:
-    import torch
-
     from nano.train.loop import Stopped, train
 
     recipe = study.recipe()
@@ -188,7 +187,7 @@ def _time(design: Design, study: StudyFile) -> Timing:
             recipe.for_images(recipe.batch * _MANY_STEPS),
             _made_up(study.size, recipe.batch),
             seed=0,
-            device="cuda" if torch.cuda.is_available() else "cpu",
+            device=default_device(),
             stop=enough,
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

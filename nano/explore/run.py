@@ -32,6 +32,7 @@ from nano.explore.trainer import load_function
 from nano.explore.watch import JsonLines, Lines, LiveTable, Quiet, terminal
 from nano.explore.workers import Bench, Pool
 from nano.machine import cores
+from nano.networks.device import default_device
 from nano.records import Confirmation
 from nano.report.findings import headline
 from nano.report.page import write_report
@@ -213,9 +214,7 @@ def _prepare(
 
 def default_workers() -> int:
     """One on a GPU, else one per core: small trainings run better side by side than in threads."""
-    import torch
-
-    return 1 if torch.cuda.is_available() else min(cores(), 8)
+    return 1 if default_device() == "cuda" else min(cores(), 8)
 
 
 def threads_each(workers: int) -> int:
@@ -224,14 +223,12 @@ def threads_each(workers: int) -> int:
 
 
 def _bench(study: StudyFile, options: Options, folder: RunFolder) -> Bench:
-    import torch
-
     return Bench(
         study=study.plain(),
         base=options.base,
         run=folder.path.resolve(),
         cache=default_cache(),
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=default_device(),
         threads=threads_each(options.workers),
     )
 
