@@ -68,7 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.dry_run:
         from nano.explore.dryrun import dry_run
 
-        return dry_run(study, path.resolve().parent, workers=options.workers, as_json=options.json)
+        return dry_run(
+            study,
+            path.resolve().parent,
+            workers=options.workers,
+            trials=options.trials,
+            hours=options.hours,
+            as_json=options.json,
+        )
     from nano.explore.run import Options, default_workers, explore
 
     return explore(

@@ -40,7 +40,7 @@ from nano.report.run import read_run
 from nano.report.tables import write_trials_csv
 
 _log = logging.getLogger("nano.explore")
-_CHANCES = 3  # batches of finalists that are confirmed before the study says that none is feasible
+CHANCES = 3  # batches of finalists that are confirmed before the study says that none is feasible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,7 +278,7 @@ def _confirm(study: StudyFile, driver: Driver, store: Store) -> list[Confirmatio
     wanted = study.stages.confirm
     reference = [e for e in evaluations if e.origin == "prototype"]
     found: list[Confirmation] = []
-    picked = finalists(evaluations, _CHANCES * wanted.designs)
+    picked = finalists(evaluations, CHANCES * wanted.designs)
     for first in range(0, len(picked), wanted.designs):
         batch = [*picked[first : first + wanted.designs], *(reference if first == 0 else [])]
         known = {confirmation.key for confirmation in found}  # the reference may be picked, too
