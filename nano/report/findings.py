@@ -162,9 +162,9 @@ def nearest(run: Run) -> Finding | None:
     tested = [confirmed(c) for c in run.confirmations if c.accuracy is not None]
     findings = [finding for finding in tested if finding.key == run.chosen_key] or tested
     findings = findings or [observed(e) for e in run.evaluations if state(e) != "failed"]
-    findings = [finding for finding in findings if finding.whole] or findings
     # The reference is what the search starts from: it is an answer only where nothing else is.
     findings = [f for f in findings if f.origin != REFERENCE_ORIGIN] or findings
+    findings = [finding for finding in findings if finding.whole] or findings
     return min(findings, key=distance, default=None)
 
 

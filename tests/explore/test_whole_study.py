@@ -382,7 +382,8 @@ def test_nothing_feasible_is_3_and_names_the_nearest_and_what_it_misses(toy: Toy
     ended = toy("--set", "require.delta1=>= 0.9")
     assert ended.code == 3
     assert re.match(
-        r"None of 8 designs is feasible; nearest is trial \d+ .*: delta1 0\.\d+ misses", ended.out
+        r"None of 8 designs is feasible; nearest is trial \d+ \(\w+\): delta1 0\.\d+ misses 0\.900",
+        ended.out,
     )
     assert not (toy.run / "best").exists()
     assert (toy.run / "trials.csv").exists()
