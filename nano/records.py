@@ -222,6 +222,43 @@ class Confirmation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeptModel:
+    """Which of a confirmation's networks was kept, and its own numbers beside the mean's.
+
+    Attributes:
+        seed_index: Place among the confirmation's readings.
+        seed: Of its start.
+        accuracy: Its own on the test split.
+        validation: Its own on the validation split, by which it was picked.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    seed_index: int
+    seed: int
+    accuracy: Accuracy
+    validation: Accuracy
+
+
+def kept_model(confirmation: Confirmation) -> KeptModel | None:
+    """The network with the best validation delta1: the test split only judges.
+
+    None where nothing was kept: a user's own evaluation has no validation split, and no model.
+    """
+    models = [
+        KeptModel(
+            seed_index=index,
+            seed=reading.seed,
+            accuracy=reading.accuracy,
+            validation=reading.validation,
+        )
+        for index, reading in enumerate(confirmation.readings)
+        if reading.accuracy is not None and reading.validation is not None
+    ]
+    return max(models, key=lambda model: (model.validation.delta1, model.seed_index), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Spend:
     """What a study has cost so far.
 

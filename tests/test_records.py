@@ -22,6 +22,7 @@ from nano.records import (
     Accuracy,
     Confirmation,
     Evaluation,
+    KeptModel,
     Measurement,
     Protocol,
     Reading,
@@ -31,7 +32,18 @@ from nano.records import (
     mean_accuracy,
 )
 
-RECORDS = (Protocol, Accuracy, Measurement, Reading, Evaluation, Confirmation, Spend, Cost, Design)
+RECORDS = (
+    Protocol,
+    Accuracy,
+    Measurement,
+    Reading,
+    Evaluation,
+    Confirmation,
+    KeptModel,
+    Spend,
+    Cost,
+    Design,
+)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 TABLE = st.dictionaries(TEXT, NUMBER, max_size=3)

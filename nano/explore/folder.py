@@ -15,13 +15,22 @@ from typing import Any
 import tomli_w
 
 from nano.errors import OutputError, RunError
-from nano.files import from_plain, read_json, sync_folder, unwritable, write_json, write_text
+from nano.files import (
+    from_plain,
+    read_json,
+    sync_folder,
+    to_plain,
+    unwritable,
+    write_json,
+    write_text,
+)
 from nano.records import (
     Confirmation,
     Evaluation,
     Reading,
     confirmation_from_plain,
     evaluation_from_plain,
+    kept_model,
 )
 
 _AS_RUN = "# The study as run: overrides applied, defaults spelt out."
@@ -105,28 +114,21 @@ class RunFolder:
         return [confirmation_from_plain(read_json(path, RunError), str(path)) for path in paths]
 
     def write_best(self, confirmation: Confirmation) -> None:
-        """Copy the chosen network and its numbers to ``best``.
-
-        Of the fresh seeds' networks the one with the best validation delta1: the test split only
-        judges.
-        """
-        scored = [
-            (reading.validation.delta1, index)
-            for index, reading in enumerate(confirmation.readings)
-            if reading.validation is not None
-        ]
+        """Copy the chosen network (see `kept_model`) and its numbers to ``best``."""
+        model = kept_model(confirmation)
+        metrics = to_plain(confirmation) | ({"model": to_plain(model)} if model else {})
         part = self.path / ".best.part"
         shutil.rmtree(part, ignore_errors=True)  # of a killed process
         try:
             part.mkdir()
-            if scored:
-                source = self.confirm(confirmation.key) / f"seed-{max(scored)[1]}"
+            if model is not None:
+                source = self.confirm(confirmation.key) / f"seed-{model.seed_index}"
                 for name in ("design.json", "model.safetensors", "panel.png"):
                     shutil.copyfile(source / name, part / name)
             else:
                 source = self.trial(confirmation.number)
                 shutil.copyfile(source / "design.json", part / "design.json")
-            write_json(part / "metrics.json", confirmation)
+            write_json(part / "metrics.json", metrics)
             self.remove_best()
             part.replace(self.best)  # whole, or not there
             sync_folder(self.path)

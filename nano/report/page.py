@@ -10,7 +10,7 @@ from nano.cost.table import part_rows
 from nano.design.design import Design
 from nano.errors import RunError
 from nano.files import write_text
-from nano.records import Evaluation
+from nano.records import Evaluation, KeptModel
 from nano.report import anatomy, asked, learning, numbers, plots, tables
 from nano.report.cost_plot import accuracy_against_cost
 from nano.report.findings import (
@@ -115,7 +115,18 @@ def _answer(run: Run) -> Html:
         parts += [_tiles(run, subject), tables.requirement_table(subject, run)]
         if not subject.confirmed:
             parts.append(tag("p", _reservation(subject), class_="note"))
+        if run.best_model is not None and subject.key == run.chosen_key:
+            parts.append(tag("p", _kept(run.best_model), class_="note"))
     return tag("div", *parts, class_="answer" if answer else "answer none")
+
+
+def _kept(model: KeptModel) -> str:
+    """Which network of the confirmed design a person finds in the folder."""
+    own = numbers.ratio(model.accuracy.delta1)
+    return (
+        f"best/ holds the network of fresh seed {model.seed_index}, which was best on the search's "
+        f"validation data; its own delta1 on held-out data is {own}."
+    )
 
 
 def _reservation(finding: Finding) -> str:

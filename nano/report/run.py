@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 from nano.design.design import Design, read_design
 from nano.errors import InputError, RunError, StudyError
-from nano.files import read_json
+from nano.files import from_plain, read_json
 from nano.records import (
     Confirmation,
     Evaluation,
+    KeptModel,
     confirmation_from_plain,
     evaluation_from_plain,
 )
@@ -49,6 +50,7 @@ class Run:
         evaluations: By trial number.
         confirmations: By NetScore, best first.
         best_design: best/design.json, if there is one.
+        best_model: Which network lies in best/, by best/metrics.json; None without a network.
         panel: best/panel.png as bytes, if there is one.
         problems: What is missing or damaged, one sentence each.
     """
@@ -61,6 +63,7 @@ class Run:
     evaluations: tuple[Evaluation, ...]
     confirmations: tuple[Confirmation, ...]
     best_design: Design | None
+    best_model: KeptModel | None
     panel: bytes | None
     problems: tuple[str, ...]
 
@@ -130,6 +133,7 @@ def read_run(folder: Path) -> Run:
         evaluations=tuple(sorted(evaluations, key=lambda e: e.number)),
         confirmations=tuple(ordered),
         best_design=_kept(lambda: read_design(best), problems) if best.is_file() else None,
+        best_model=_kept(lambda: _best_model(folder / "best" / "metrics.json"), problems),
         panel=_kept(lambda: _png(folder / "best" / "panel.png"), problems),
         problems=tuple(problems),
     )
@@ -182,6 +186,11 @@ def _table(path: Path) -> Mapping[str, Any]:
     if not isinstance(plain, Mapping):
         raise RunError(f"{path}: holds {type(plain).__name__}, a table was expected")
     return plain
+
+
+def _best_model(path: Path) -> KeptModel | None:
+    model = _table(path).get("model") if path.is_file() else None
+    return None if model is None else from_plain(KeptModel, model, f"{path}: model", RunError)
 
 
 def _study(path: Path) -> Mapping[str, Any]:

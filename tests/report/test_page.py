@@ -240,6 +240,17 @@ def test_pictures_of_another_design_are_not_shown(make_run: Maker) -> None:
     assert "its pictures are not shown" in " ".join(parsed.texts)
 
 
+def test_the_page_says_which_network_lies_in_best_and_its_own_number(whole: Path) -> None:
+    run = read_run(whole)
+    best = next(c for c in run.confirmations if c.key == run.chosen_key)
+    index = max(range(3), key=lambda i: best.readings[i].validation.delta1)  # type: ignore[union-attr]
+    own = best.readings[index].accuracy
+    assert own is not None and best.accuracy is not None and own != best.accuracy
+    sentence = f"network of fresh seed {index}, which was best on the search's validation data"
+    texts = " ".join(outline((whole / "report.html").read_text()).texts)
+    assert f"{sentence}; its own delta1 on held-out data is {own.delta1:.3f}." in texts
+
+
 def test_published_rows_are_drawn_only_beside_the_whole_eigen_test(make_run: Maker) -> None:
     folder = make_run(kitti=True, size=(384, 1280), trials=4)
     run = read_run(folder)
