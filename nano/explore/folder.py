@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -147,6 +147,20 @@ class RunFolder:
                 shutil.rmtree(part)
             else:
                 part.unlink(missing_ok=True)
+
+    def owner(self, name: str) -> Path:
+        """Lock file that a process holds while it works here."""
+        return self.path / "owners" / f"{name}.lock"
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Held by one of a run's processes at a time; see `nano.explore.storage.Store.turn`."""
+        return held(self.owner("turn"), busy=None)
+
+    def sweep_owners(self) -> None:
+        """Remove lock files of processes that died, in one's `turn`: no process begins in it."""
+        for path in self.owner("turn").parent.glob("*.lock"):
+            if path != self.owner("turn") and not is_held(path):
+                path.unlink(missing_ok=True)
 
     def write_study(self, plain: Mapping[str, Any]) -> None:
         """study.toml, as run: overrides applied, defaults spelt out."""

@@ -87,10 +87,11 @@ def explore(study: StudyFile, options: Options) -> int:
         raise RunError(f"--join: no study in {options.out} yet; start it without --join first")
     folder = open_folder(options.out, study.name)
     interrupts = Interrupts()
-    owner = folder.path / "owners" / f"{uuid.uuid4().hex}.lock"
+    owner = folder.owner(uuid.uuid4().hex)
     with contextlib.ExitStack() as stack:
         stack.callback(owner.unlink, missing_ok=True)
-        stack.enter_context(held(owner, busy="cannot be locked"))
+        with folder.turn():  # whoever sweeps takes no lock file for dead that is about to be held
+            stack.enter_context(held(owner, busy="cannot be locked"))
         if not options.join:
             busy = "another process works on this run; wait for it, or add workers with --join"
             stack.enter_context(held(folder.path / ".lock", busy=busy))
@@ -136,7 +137,7 @@ def _run(
             folder.write_study(study.plain())
             folder.write_run(record)
         if not options.join:
-            _recover(store, caps, watcher)
+            _recover(store, folder, caps, watcher)
         record["data"] = _prepare(study, options, watcher, interrupts, clock)
         if isinstance(watcher, LiveTable):
             watcher.resume(store.evaluations())
@@ -171,10 +172,11 @@ def _open_store(
     )
 
 
-def _recover(store: Store, caps: Caps, watcher: Quiet) -> None:
+def _recover(store: Store, folder: RunFolder, caps: Caps, watcher: Quiet) -> None:
     """Pick up what earlier processes left, and say so."""
     with store.turn():
         told, requeued = store.recover(caps.requirements)
+        folder.sweep_owners()
     done = len(store.evaluations())
     if done or told or requeued:
         again = ", ".join(f"#{number}" for number in requeued) or "none"
