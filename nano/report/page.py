@@ -260,7 +260,7 @@ def _search(run: Run, problems: list[str]) -> Html | None:
         _figure(
             plots.funnel(run),
             "How far designs got: each stage costs more than the one before and may end a design. "
-            "Failed: the training diverged, or the network was dead at its start.",
+            "Failed: the training diverged or raised, or the network was dead at its start.",
         ),
         class_="pair",
     )
