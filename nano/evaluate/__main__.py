@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nano.console import run, say
+from nano.console import Parser, run, say
 from nano.data.option import add_data_options, table_of, telling
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 UNITS = {"sq_rel": "m", "rmse": "m"}
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The options."""
-    main_parser = argparse.ArgumentParser(
+    main_parser = Parser(
         prog="python -m nano.evaluate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from nano.console import Terminated, natural, parse_size, run, say
+from nano.console import Parser, Terminated, natural, parse_size, run, say
 from nano.data.option import SECONDS_BETWEEN_LINES, add_data_options, table_of, telling
 from nano.errors import DataError, Diverged, InputError, RunError
 
@@ -36,9 +36,9 @@ METRICS_FILE = "metrics.json"
 CHECKPOINT_FILE = "checkpoint"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The options."""
-    options = argparse.ArgumentParser(
+    options = Parser(
         prog="python -m nano.train",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -511,6 +511,7 @@ def test_off_a_terminal_every_trial_is_one_line_on_stderr(toy: Toy) -> None:
 def test_wrong_options_are_2(toy: Toy, arguments: list[str], told: str) -> None:
     ended = toy(*arguments)
     assert ended.code == 2 and told in ended.err
+    assert ended.err.startswith("error: ") and ended.err.count("\n") == 1 and ended.out == ""
 
 
 def test_no_new_trial_starts_after_the_hours_are_over(toy: Toy) -> None:
