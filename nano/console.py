@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import select
@@ -10,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import NoReturn
 
 from nano.errors import (
     EXIT_BUG,
@@ -25,6 +27,14 @@ STDOUT = 1  # the file descriptor
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, raised where Ctrl-C would be: both end a command in the same orderly way."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Options of a command; what is wrong with them is one line, as everything a person gives."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise an InputError in place of argparse's lines of usage."""
+        raise InputError(f"{message}; {self.prog} --help tells the options")
 
 
 def run(main: Callable[[Sequence[str] | None], int]) -> None:
@@ -97,6 +107,13 @@ def positive(text: str) -> int:
     """Read a whole number above 0; for argparse's ``type=``."""
     if not (text.isascii() and text.isdecimal() and int(text)):
         raise InputError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    """Read a whole number from 0 up, such as a seed; for argparse's ``type=``."""
+    if not (text.isascii() and text.isdecimal()):
+        raise InputError(f"{text!r} is no whole number from 0 up")
     return int(text)
 
 

@@ -9,25 +9,27 @@ widths that make them differ.
 
 from __future__ import annotations
 
-import argparse
 import json
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nano.console import parse_size, run
+from nano.console import Parser, parse_size, run
+from nano.errors import DataError
 
 if TYPE_CHECKING:
     from nano.cost.table import PartRow
     from nano.design.design import Design
 
 HEADINGS = ("layer", "output", "params", "share", "MACs", "share")
+PAPER_SIZE = (384, 1280)
 NOTE_WIDTH = 100  # columns of a terminal that the widths may take
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Options of the command."""
-    options = argparse.ArgumentParser(
+    options = Parser(
         prog="python -m nano.describe", description="The layer table and the cost of a design."
     )
     options.add_argument(
@@ -36,9 +38,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--size",
         type=parse_size,
-        default=(384, 1280),
         metavar="HxW",
-        help="input height and width in pixels (default 384x1280, the paper's)",
+        help="input height and width in pixels (default: a MODEL's own, else the paper's 384x1280)",
     )
     options.add_argument("--json", action="store_true", help="print one JSON object instead")
     return options
@@ -50,11 +51,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from nano.design.presets import load_design
 
     design = load_design(options.design)
+    size = options.size or own_size(Path(options.design)) or PAPER_SIZE
     if options.json:
-        print(json.dumps(as_json(options.design, design, options.size), indent=1))
+        print(json.dumps(as_json(options.design, design, size), indent=1))
     else:
-        print(as_text(options.design, design, options.size))
+        print(as_text(options.design, design, size))
     return 0
+
+
+def own_size(folder: Path) -> tuple[int, int] | None:
+    """The size that a MODEL was trained at; None for what is no MODEL.
+
+    Raises:
+        DataError: Its model.safetensors cannot be read.
+    """
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        return None
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            size = (file.metadata() or {}).get("size")
+    except (OSError, SafetensorError) as damaged:
+        raise DataError(f"{path}: cannot be read: {damaged}") from damaged
+    return parse_size(size) if size else None
 
 
 def as_json(name: str, design: Design, size: tuple[int, int]) -> dict[str, Any]:

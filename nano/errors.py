@@ -8,7 +8,8 @@ NanoError
 │   ├── RunError          a run folder or storage: foreign, unwritable, changed space
 │   └── MissingPackage    an optional package, with the command that brings it
 ├── OutputError           the machine cannot keep what was made (a full disk): exit 2
-└── Diverged              a training ended by NaN or explosion: ends that training, never a study
+├── Diverged              a training ended by NaN or explosion: ends that training, never a study
+└── Raised                a user's own function raised something: likewise
 """
 
 from __future__ import annotations
@@ -51,6 +52,10 @@ class OutputError(NanoError):
 
 class Diverged(NanoError):  # a finding about a network, not a mistake
     """A training whose loss or activations stopped being finite, or exploded."""
+
+
+class Raised(NanoError):  # the text says which function, and what
+    """A function of the user's, in place of a training, raised an exception."""
 
 
 EXIT_FEASIBLE = 0

@@ -5,6 +5,7 @@ Frozen values that go to JSON and back; reports are made from them alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -218,6 +219,71 @@ class Confirmation:
     netscore: float | None = None
     margins: dict[str, float] = field(default_factory=dict)
     feasible: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptModel:
+    """Which of a confirmation's networks was kept, and its own numbers beside the mean's.
+
+    Attributes:
+        seed_index: Place among the confirmation's readings.
+        seed: Of its start.
+        accuracy: Its own on the test split.
+        validation: Its own on the validation split, by which it was picked.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    seed_index: int
+    seed: int
+    accuracy: Accuracy
+    validation: Accuracy
+
+
+def kept_model(confirmation: Confirmation) -> KeptModel | None:
+    """The network with the best validation delta1: the test split only judges.
+
+    None where nothing was kept: a user's own evaluation has no validation split, and no model.
+    """
+    models = [
+        KeptModel(
+            seed_index=index,
+            seed=reading.seed,
+            accuracy=reading.accuracy,
+            validation=reading.validation,
+        )
+        for index, reading in enumerate(confirmation.readings)
+        if reading.accuracy is not None and reading.validation is not None
+    ]
+    return max(models, key=lambda model: (model.validation.delta1, model.seed_index), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spend:
+    """What a study has cost so far.
+
+    Attributes:
+        images: Training images shown, in the search and in confirmations.
+        busy_seconds: Wall time of the work, added up over all workers.
+        cpu_seconds: Processor time of the trainings.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    images: int
+    busy_seconds: float
+    cpu_seconds: float
+
+
+def spend(evaluations: Sequence[Evaluation], confirmations: Sequence[Confirmation]) -> Spend:
+    """The sum over all records that a run keeps."""
+    fresh = [reading for one in confirmations for reading in one.readings]
+    readings = [*fresh, *(reading for one in evaluations for reading in one.readings)]
+    return Spend(
+        images=sum(reading.images for reading in readings),
+        busy_seconds=sum(e.seconds for e in evaluations) + sum(r.seconds for r in fresh),
+        cpu_seconds=sum(reading.cpu_seconds for reading in readings),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -179,7 +179,9 @@ def parse_requirement(name: str, text: str) -> Requirement:
     if safety and (match["sign"] == "+") != (sense == ">="):
         raise StudyError(f"{where}: a safety makes the bound harder; use {'+-'[sense == '<=']}")
     if name in _FRACTIONS and not 0 < bound + safety <= 1:
-        hint = f'; write "{sense} {bound / 100:g}"' if 1 < bound <= 100 else ""
+        hint = (
+            f'; write "{sense} {bound / 100:g}"' if 1.5 < bound <= 100 else ""
+        )  # 1.2 is no percent
         raise StudyError(f"{where}: {name} is a fraction between 0 and 1{hint}")
     if not 0 < bound < math.inf or safety >= bound:
         raise StudyError(f'{where}: not a bound above zero and its safety; write "{example}"')

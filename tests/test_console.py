@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -39,6 +40,18 @@ def command(body: str) -> list[str]:
         "run(main)",
     ]
     return [sys.executable, "-S", "-c", "\n".join(lines)]
+
+
+COMMANDS = ["explore", "describe", "data", "train", "evaluate", "report"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_wrong_option_of_any_command_is_one_line(name: str) -> None:
+    module = importlib.import_module(
+        "nano.describe" if name == "describe" else f"nano.{name}.__main__"
+    )
+    with pytest.raises(InputError, match=rf"; python -m nano\.{name} --help tells the options$"):
+        module.main(["--no-such-option"])
 
 
 def ended(body: str, stdout: int = subprocess.PIPE) -> tuple[int, str, str]:

@@ -7,8 +7,10 @@ import pytest
 from nano.describe import main
 from nano.design.design import Design, Module
 from nano.design.presets import preset
-from nano.errors import DesignError
+from nano.errors import DataError, DesignError
 from nano.files import write_json
+from nano.networks.depthnet import build
+from nano.networks.model import Model, save_model
 
 
 def described(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -28,6 +30,20 @@ def test_json_has_the_published_totals_of_the_preset(capsys: pytest.CaptureFixtu
     assert told["params"] == 1_746_581
     assert told["params_with_statistics"] == 1_751_109
     assert told["macs"] == 4_660_535_040
+
+
+def test_a_model_is_counted_at_its_own_size_unless_another_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    design = preset("depthnet-tiny")
+    network = build(design, 0)
+    save_model(tmp_path, Model(design=design, network=network, target="log", size=(64, 192)))
+    assert json.loads(described(capsys, str(tmp_path), "--json"))["size"] == [64, 192]
+    other = json.loads(described(capsys, str(tmp_path), "--size", "32x96", "--json"))
+    assert other["size"] == [32, 96]
+    (tmp_path / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(DataError, match=r"model\.safetensors: cannot be read"):
+        main([str(tmp_path)])
 
 
 @pytest.mark.parametrize("total", ["params", "macs", "activations"])

@@ -22,15 +22,28 @@ from nano.records import (
     Accuracy,
     Confirmation,
     Evaluation,
+    KeptModel,
     Measurement,
     Protocol,
     Reading,
+    Spend,
     confirmation_from_plain,
     evaluation_from_plain,
     mean_accuracy,
 )
 
-RECORDS = (Protocol, Accuracy, Measurement, Reading, Evaluation, Confirmation, Cost, Design)
+RECORDS = (
+    Protocol,
+    Accuracy,
+    Measurement,
+    Reading,
+    Evaluation,
+    Confirmation,
+    KeptModel,
+    Spend,
+    Cost,
+    Design,
+)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 TABLE = st.dictionaries(TEXT, NUMBER, max_size=3)

@@ -251,6 +251,11 @@ def test_nonsense_is_refused_with_what_would_be_right(name: str, text: str, told
     assert f"[require] {name}" in str(refused.value)
 
 
+def test_a_fraction_slightly_above_1_is_not_taken_for_percent() -> None:
+    with pytest.raises(StudyError, match=r"a fraction between 0 and 1$"):
+        parse_requirement("delta1", ">= 1.2")
+
+
 NAMES = st.sampled_from(REQUIRABLE)
 NEARLY = st.text(alphabet="<>= +-.eE0189kKMG\t_x٣", max_size=24)
 

@@ -11,13 +11,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from nano.console import parse_size, positive, run
+from nano.console import Parser, natural, parse_size, positive, run
 from nano.data.option import add_place_options, table_of, telling
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The options."""
-    main_parser = argparse.ArgumentParser(
+    main_parser = Parser(
         prog="python -m nano.data",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     )
     scenes.add_argument("--size", type=parse_size, default=(96, 320), help="default: 96x320")
     scenes.add_argument("--count", type=positive, default=4, help="scenes in the picture")
-    scenes.add_argument("--seed", type=int, default=0)
+    scenes.add_argument("--seed", type=natural, default=0)
     kitti = commands.add_parser("kitti", help="tell what KITTI folders have and lack")
     kitti.add_argument("--check", type=Path, nargs="+", metavar="ROOT", required=True)
     prepare = commands.add_parser("prepare", help="make a study's caches")

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nano.console import run, say
+from nano.console import Parser, run, say
 from nano.data.option import add_data_options, table_of, telling
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 UNITS = {"sq_rel": "m", "rmse": "m"}
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The options."""
-    main_parser = argparse.ArgumentParser(
+    main_parser = Parser(
         prog="python -m nano.evaluate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     main_parser.add_argument(
         "--median-scaling", action="store_true", help="scale each prediction to the truth's median"
     )
-    main_parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    main_parser.add_argument("--device", help="cpu or cuda (default: cuda where torch sees one)")
     main_parser.add_argument("--json", action="store_true", help="print JSON")
     main_parser.add_argument("--panel", type=Path, metavar="PNG", help="write a picture of frames")
     main_parser.add_argument("--csv", type=Path, metavar="FILE", help="write metrics per image")
@@ -62,11 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from nano.evaluate.panels import panel_of
     from nano.evaluate.run import evaluate
     from nano.files import to_plain, write_text
+    from nano.networks.device import default_device, torch_device
     from nano.networks.model import load_model
 
+    device = str(torch_device(options.device or default_device()))  # before minutes of reading
     model = load_model(options.model)
     data, protocol = chosen(options, model)
-    result = evaluate(model.network, model.target, data, protocol, device=options.device)
+    result = evaluate(model.network, model.target, data, protocol, device=device)
     if options.csv:
         write_text(options.csv, per_image(result))
     if options.panel:
@@ -77,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             protocol,
             options.panel,
             title=f"design {model.design.key}",
-            device=options.device,
+            device=device,
         )
     if options.json:
         print(json.dumps({"key": model.design.key, **to_plain(result.accuracy)}, indent=1))

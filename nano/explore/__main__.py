@@ -16,21 +16,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nano.console import run
-from nano.errors import StudyError
+from nano.console import Parser, positive, run
+from nano.errors import InputError, StudyError
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line: says only how to run; what to run stands in the study file."""
-    p = argparse.ArgumentParser(
+    p = Parser(
         prog="python -m nano.explore",
         description="Search a compact depth network as a study file asks. Rerunning resumes.",
         epilog="Ctrl-C once stops cleanly, twice at once; the same command goes on.",
     )
     p.add_argument("study", nargs="?", type=Path, metavar="STUDY.toml", help="the experiment")
-    p.add_argument("--trials", type=_positive, metavar="N", help="trials in all (else the file's)")
+    p.add_argument("--trials", type=positive, metavar="N", help="trials in all (else the file's)")
     p.add_argument("--hours", type=_hours, metavar="H", help="start no new trial after H hours")
-    p.add_argument("--workers", type=_positive, metavar="W", help="processes (else one per core)")
+    p.add_argument("--workers", type=positive, metavar="W", help="processes (else one per core)")
     p.add_argument("--out", type=Path, metavar="DIR", help="run folder (else runs/NAME)")
     p.add_argument(
         "--storage", metavar="URL", help="Optuna storage (else SQLite in the run folder)"
@@ -68,7 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.dry_run:
         from nano.explore.dryrun import dry_run
 
-        return dry_run(study, path.resolve().parent, workers=options.workers, as_json=options.json)
+        return dry_run(
+            study,
+            path.resolve().parent,
+            workers=options.workers,
+            trials=options.trials,
+            hours=options.hours,
+            as_json=options.json,
+        )
     from nano.explore.run import Options, default_workers, explore
 
     return explore(
@@ -107,19 +114,13 @@ def _show(options: argparse.Namespace) -> str:
     return "table" if sys.stderr.isatty() else "lines"
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
-
-
 def _hours(text: str) -> float:
     try:
         hours = float(text)
     except ValueError:
         hours = -1.0
     if not 0 <= hours < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours")
+        raise InputError(f"{text!r} is no number of hours")
     return hours
 
 

@@ -25,7 +25,7 @@ def open_storage(url: str) -> BaseStorage:
 
     Raises:
         MissingPackage: Its driver is not installed.
-        RunError: It cannot be opened.
+        RunError: It cannot be opened, or is a file in a folder that does not exist.
     """
     options: dict[str, Any] = {}
     if url.startswith("sqlite"):
@@ -39,7 +39,7 @@ def open_storage(url: str) -> BaseStorage:
             f"--storage {redacted(url)}: needs the driver {missing.name}; for PostgreSQL:"
             " pip install 'psycopg[binary]'"
         ) from missing
-    except OutputError:
+    except (OutputError, RunError):
         raise
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -55,6 +55,10 @@ def _create_whole(url: str) -> None:
     file = make_url(url).database if url.startswith("sqlite") else None
     if not file or file == ":memory:" or Path(file).exists():
         return
+    if not Path(file).parent.is_dir():
+        raise RunError(
+            f"--storage {redacted(url)}: no such folder {Path(file).parent}; make it first"
+        )
     with replacing(Path(file)) as part:
         RDBStorage(f"sqlite:///{part}").engine.dispose()
 

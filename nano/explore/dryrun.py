@@ -1,4 +1,4 @@
-"""``--dry-run``: check the study, count its space, time its steps, predict hours and memory."""
+"""``--dry-run``: check the study, count its space, time a step, predict hours and memory."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import resource
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 
+from nano.console import say
 from nano.cost.count import count
 from nano.cost.population import count_population
 from nano.data.sample import DepthSet, Truth
@@ -21,28 +22,53 @@ from nano.data.sets import KittiTable, sources
 from nano.design.design import Design
 from nano.errors import DataError
 from nano.explore.caps import Caps
-from nano.explore.run import default_workers, threads_each
+from nano.explore.run import CHANCES, default_workers, threads_each
 from nano.explore.study import StudyFile
 from nano.explore.trainer import load_function
 from nano.files import to_plain
+from nano.networks.device import default_device
 from nano.report.numbers import count as shortened
 from nano.report.numbers import duration, percent
 
 _SAMPLES = 2000  # random designs counted, to see what share the caps leave
 _TIMED_SECONDS = 1.0  # of steps, after the first one; one step at least
+_TIMED_PIXELS = 2**20  # of a step's batch, two images at 384x1280: enough to scale from
 _MANY_STEPS = 1_000_000  # so many that the schedule never leaves its warm-up: noise teaches nothing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """One design's training, timed on made-up images."""
+    """One design's training at the recipe's batch, from smaller ones of made-up images.
+
+    Attributes:
+        seconds_per_step: Wall time.
+        bytes_before: Memory of the process without the training.
+        bytes_of_training: What the training added to it.
+    """
 
     seconds_per_step: float
-    peak_bytes: int
+    bytes_before: int
+    bytes_of_training: int
 
 
-def dry_run(study: StudyFile, base: Path, *, workers: int | None, as_json: bool) -> int:
+def dry_run(
+    study: StudyFile,
+    base: Path,
+    *,
+    workers: int | None,
+    trials: int | None,
+    hours: float | None,
+    as_json: bool,
+) -> int:
     """Print what the study would do; writes nothing.
+
+    Args:
+        study: The study.
+        base: Folder of the study file.
+        workers: Worker processes, or None for as many as a run would take.
+        trials: In place of the study's own number, or None.
+        hours: After which no new trial starts, or None.
+        as_json: One JSON object in place of text, whose last line waits for the timing.
 
     Raises:
         StudyError: For requirements that no design of the prototype can meet.
@@ -55,14 +81,20 @@ def dry_run(study: StudyFile, base: Path, *, workers: int | None, as_json: bool)
         "space": _space(caps, study),
         "designs": {name: to_plain(count(d, study.size)) for name, d in _named(caps).items()},
         "requirements": caps.requirements.describe(),
-        "spend": _spend(study),
+        "spend": _spend(study, trials or study.trials),
         "data": _data(study, base),
     }
-    if study.evaluate is None:
-        found["prediction"] = _predict(study, caps, number)
-    else:
+    if study.evaluate is not None:
         load_function(study.evaluate.callable, base)
-    print(json.dumps(found, indent=1) if as_json else _text(study, found, number))
+    if not as_json:
+        print(_text(study, found), flush=True)
+    if study.evaluate is None:
+        say("timing a training step ...")
+        found["prediction"] = _predict(study, caps, number, found["spend"], hours)
+    if as_json:
+        print(json.dumps(found, indent=1))
+    elif study.evaluate is None:
+        print(_prediction_text(found["prediction"], found["spend"]))
     return 0
 
 
@@ -103,16 +135,16 @@ def _space(caps: Caps, study: StudyFile) -> dict[str, Any]:
     }
 
 
-def _spend(study: StudyFile) -> dict[str, Any]:
-    """Training images when every rung keeps its share, and the confirmations on top."""
-    alive = float(study.trials)
+def _spend(study: StudyFile, trials: int) -> dict[str, Any]:
+    """Training images when every rung keeps its share, and one batch of finalists on top."""
+    alive = float(trials)
     images = 0.0
     for _, each in study.trainings():
         images += alive * each
         alive = max(1.0, alive * study.stages.keep)
     wanted = study.stages.confirm
     confirm = (wanted.designs + 1) * wanted.seeds * study.trainings()[-1][1]
-    return {"trials": study.trials, "search_images": round(images), "confirm_images": confirm}
+    return {"trials": trials, "search_images": round(images), "confirm_images": confirm}
 
 
 def _data(study: StudyFile, base: Path) -> dict[str, Any]:
@@ -148,24 +180,30 @@ def _remedy(table: KittiTable) -> str:
 # --- time and memory -----------------------------------------------------------------------------
 
 
-def _predict(study: StudyFile, caps: Caps, workers: int) -> dict[str, Any]:
-    """Hours and memory of the whole study, from timed steps of two designs."""
+def _predict(
+    study: StudyFile, caps: Caps, workers: int, spend: dict[str, Any], hours: float | None
+) -> dict[str, Any]:
+    """Hours and memory of the whole study, from timed steps of one design."""
     import torch
 
     torch.set_num_threads(threads_each(workers))
-    batch = study.recipe().batch
     named = _named(caps)
-    middle = _time(named["preset within the caps"], study)
-    largest = named["largest"] if caps.fit(named["largest"]) else named["preset within the caps"]
-    peak = max(middle.peak_bytes, _time(largest, study).peak_bytes)
-    spend = _spend(study)
-    images = spend["search_images"] + spend["confirm_images"]
+    middle = named["preset within the caps"]
+    largest = named["largest"] if caps.fit(named["largest"]) else middle
+    timing = _time(middle, study)
+    # Memory is that of the maps which a training keeps for its way back.
+    larger = count(largest, study.size).activations / count(middle, study.size).activations
+    each = timing.bytes_before + max(1.0, larger) * timing.bytes_of_training
+    hours_per_image = timing.seconds_per_step / study.recipe().batch / workers / 3600
+    search = hours_per_image * spend["search_images"]
+    share = 1.0 if hours is None else min(1.0, hours / search)
     return {
-        "seconds_per_step": middle.seconds_per_step,
-        "hours": images / batch * middle.seconds_per_step / workers / 3600,
-        "memory_gib": workers * peak / 2**30,
+        "seconds_per_step": timing.seconds_per_step,
+        "trials": max(1, round(share * spend["trials"])),
+        "hours": share * search + hours_per_image * spend["confirm_images"],
+        "memory_gib": workers * each / 2**30,
         "workers": workers,
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "device": default_device(),
     }
 
 
@@ -174,28 +212,41 @@ def _time(design: Design, study: StudyFile) -> Timing:
 
     from nano.train.loop import Stopped, train
 
-    recipe = study.recipe()
+    height, width = study.size
+    wanted = study.recipe().batch
+    batch = max(1, min(wanted, _TIMED_PIXELS // (height * width)))
+    recipe = replace(study.recipe(), batch=batch)
     ends: list[float] = []
 
     def enough() -> bool:
         """Asked after every step."""
+        if default_device() == "cuda":
+            torch.cuda.synchronize()
         ends.append(time.perf_counter())
         return ends[-1] - ends[0] >= _TIMED_SECONDS
 
+    before = _peak_bytes()
     with suppress(Stopped):
         train(
             design,
-            recipe.for_images(recipe.batch * _MANY_STEPS),
-            _made_up(study.size, recipe.batch),
+            recipe.for_images(batch * _MANY_STEPS),
+            _made_up(study.size, batch),
             seed=0,
-            device="cuda" if torch.cuda.is_available() else "cpu",
+            device=default_device(),
             stop=enough,
         )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    scale = wanted / batch
     return Timing(
-        seconds_per_step=(ends[-1] - ends[0]) / (len(ends) - 1),
-        peak_bytes=peak * (1 if sys.platform == "darwin" else 1024),
+        seconds_per_step=scale * (ends[-1] - ends[0]) / (len(ends) - 1),
+        bytes_before=before,
+        bytes_of_training=round(scale * (_peak_bytes() - before)),
     )
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process has had so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024)
 
 
 def _made_up(size: tuple[int, int], count_: int) -> DepthSet:
@@ -218,7 +269,7 @@ def _made_up(size: tuple[int, int], count_: int) -> DepthSet:
     )
 
 
-def _text(study: StudyFile, found: dict[str, Any], workers: int) -> str:
+def _text(study: StudyFile, found: dict[str, Any]) -> str:
     space, spend, data = found["space"], found["spend"], found["data"]
     lines = [
         f"{study.name}: the study file is sound; nothing was trained or written",
@@ -234,7 +285,8 @@ def _text(study: StudyFile, found: dict[str, Any], workers: int) -> str:
         )
     lines.append(
         f"spend: about {spend['search_images']:,} training images in {spend['trials']} trials, then"
-        f" {spend['confirm_images']:,} to confirm"
+        f" {spend['confirm_images']:,} to confirm one batch of finalists with the reference (up to"
+        f" {CHANCES} batches where none holds)"
     )
     if data["state"] == "missing":
         lines += [f"data are missing: {data['reason']}", f"  {data['remedy']}"]
@@ -243,10 +295,15 @@ def _text(study: StudyFile, found: dict[str, Any], workers: int) -> str:
             f"data: {data['train']:,} to train, {data['validation']:,} to select by,"
             f" {data['test']:,} to judge"
         )
-    if "prediction" in found:
-        p = found["prediction"]
-        lines.append(
-            f"prediction: {duration(3600 * p['hours'])} and {p['memory_gib']:.1f} GiB with"
-            f" {workers} workers on {p['device']} ({1000 * p['seconds_per_step']:.3g} ms a step)"
-        )
     return "\n".join(lines)
+
+
+def _prediction_text(found: dict[str, Any], spend: dict[str, Any]) -> str:
+    fewer = found["trials"] < spend["trials"]
+    return (
+        f"prediction: {duration(3600 * found['hours'])} and {found['memory_gib']:.1f} GiB with"
+        f" {found['workers']} workers on {found['device']}"
+        f" ({1000 * found['seconds_per_step']:.3g} ms a step)"
+        + f"; --hours lets about {found['trials']} trials start"
+        * fewer
+    )

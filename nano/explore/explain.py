@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,15 +34,34 @@ class Origin:
     text: str = ""
     overrides: Mapping[tuple[str, ...], str]
 
-    def place(self, path: Sequence[Step]) -> str:
-        """``study.toml:14``, or ``--set KEY=VALUE`` for what was set there."""
-        keys = tuple(step for step in path if isinstance(step, str))
+    def place(self, path: Sequence[Step], complaint: str = "") -> str:
+        """``study.toml:14``, or ``--set KEY=VALUE`` for what was set there.
+
+        Args:
+            path: To what is wrong.
+            complaint: What is said of it: names what lies below the path, if that is wrong.
+        """
+        keys = [step for step in path if isinstance(step, str)]
+        override = self._override(".".join(keys), complaint)
+        if override is not None:
+            return f"--set {override}"
         for end in range(len(keys), 0, -1):
-            if keys[:end] in self.overrides:
-                return f"--set {self.overrides[keys[:end]]}"
             if ".".join(keys[:end]) in self._lines:
                 return f"{self.where}:{self._lines['.'.join(keys[:end])]}"
         return self.where
+
+    def _override(self, path: str, complaint: str) -> str | None:
+        """The one that set something below ``path`` which the complaint names, or ``path``."""
+        below: list[str] = []
+        above: dict[str, str] = {}
+        for keys, text in self.overrides.items():
+            key = ".".join(keys)
+            rest = key.removeprefix(f"{path}.")
+            if rest != key and re.search(rf"(?<![\w.]){re.escape(rest)}(?!\w)", complaint):
+                below.append(text)
+            elif f"{path}.".startswith(f"{key}."):
+                above[key] = text
+        return below[-1] if below else above[max(above, key=len)] if above else None
 
     @cached_property
     def _lines(self) -> dict[str, int]:
@@ -75,7 +95,8 @@ def explain(invalid: ValidationError, plain: Any, schema: Mapping[str, Any], ori
     path = _path(first["loc"], plain, missing=first["type"] == "missing")
     if first["type"].startswith("union_tag"):
         path.append("set")
-    return f"{origin.place(path)}: {_complaint(first, path, schema)}"
+    complaint = _complaint(first, path, schema)
+    return f"{origin.place(path, complaint)}: {complaint}"
 
 
 def _path(loc: Sequence[Step], plain: Any, *, missing: bool) -> list[Step]:
@@ -108,7 +129,21 @@ def _complaint(error: ErrorDetails, path: Sequence[Step], schema: Mapping[str, A
         return f"{_name(path)}no {came!r} here; {suggestion(str(came), known)}"
     message = error["msg"].removeprefix("Value error, ")
     got = "" if isinstance(came, Mapping) or kind == "value_error" else f", got {came!r}"
-    return f"{_name(path)}{message[0].lower()}{message[1:]}{got}"
+    hint = _as_table(came, path, _node(error["loc"], schema)) if kind == "model_type" else ""
+    return f"{_name(path)}{message[0].lower()}{message[1:]}{got}{hint}"
+
+
+def _as_table(came: Any, path: Sequence[Step], table: Mapping[str, Any]) -> str:
+    """``; write {steps = 8}`` where a value stands for a table with one key that it fits."""
+    properties: Mapping[str, Any] = table.get("properties", {})
+    named = [k for k, one in properties.items() if came in one.get("enum", [one.get("const")])]
+    kinds = {str: "string", int: "integer", float: "number"}
+    typed = [k for k, one in properties.items() if one.get("type") == kinds.get(type(came))]
+    keys = named or [key for key in typed if not properties[key].keys() & {"enum", "const"}]
+    if len(keys) != 1:
+        return ""
+    setting = f"{keys[0]} = {json.dumps(came)}"
+    return f"; write {path[0]}.{setting}" if len(path) == 1 else f"; write {{{setting}}}"
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -133,19 +168,22 @@ def _table(path: Sequence[Step]) -> str:
 
 
 def _keys_of(loc: Sequence[Step], schema: Mapping[str, Any]) -> list[str]:
-    """Keys of the table at ``loc``, which may name the kind of a union among its steps."""
-    nodes: list[Mapping[str, Any]] = [schema]
+    """Keys of the table at ``loc``."""
+    return sorted(_node(loc, schema).get("properties", {}))
+
+
+def _node(loc: Sequence[Step], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the schema says of ``loc``, which may name the kind of a union among its steps."""
+    node = schema
     for step in loc:
-        inner = []
-        for node in nodes:
-            if isinstance(step, int):
-                inner.append(node.get("items", {}))
-            elif "discriminator" in node:
-                inner.append({"$ref": node["discriminator"]["mapping"].get(step, "")})
-            else:
-                inner.append(node.get("properties", {}).get(step, {}))
-        nodes = [_resolved(schema, node) for node in inner]
-    return sorted({key for node in nodes for key in node.get("properties", {})})
+        if isinstance(step, int):
+            inner = node.get("items", {})
+        elif "discriminator" in node:
+            inner = {"$ref": node["discriminator"]["mapping"].get(step, "")}
+        else:
+            inner = node.get("properties", {}).get(step, {})
+        node = _resolved(schema, inner)
+    return node
 
 
 def _resolved(schema: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:

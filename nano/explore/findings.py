@@ -8,7 +8,7 @@ from typing import Any
 
 from nano.errors import EXIT_FEASIBLE, EXIT_NONE_FEASIBLE
 from nano.explore.stages import Judge
-from nano.records import Confirmation, Evaluation
+from nano.records import Confirmation, Evaluation, spend
 from nano.score import AT_MOST_COUNTED
 
 LIKELY = 0.5  # probability to hold from which a design is confirmed in the order of its score
@@ -77,12 +77,14 @@ class Findings:
     Attributes:
         evaluations: Every finished trial.
         confirmations: Of the finalists and the prototype; None when the study was interrupted.
+        kept: All confirmations of this run, those of earlier commands included.
         best: The claim, if there is one.
         trials: Trials that were asked for.
     """
 
     evaluations: tuple[Evaluation, ...]
     confirmations: tuple[Confirmation, ...] | None
+    kept: tuple[Confirmation, ...]
     best: Confirmation | None
     trials: int
 
@@ -98,16 +100,13 @@ class Findings:
 
     def summary(self) -> dict[str, Any]:
         """For run.json; what is not known is left out."""
-        fresh = [r for c in self.confirmations or () for r in c.readings]
-        readings = [*fresh, *(r for e in self.evaluations for r in e.readings)]
+        spent = spend(self.evaluations, self.kept)
         found = {
             "best": _claim(self.best),
             "reference": _claim(self.reference),
-            "spend_images": sum(r.images for r in readings),
-            "busy_seconds": round(
-                sum(e.seconds for e in self.evaluations) + sum(r.seconds for r in fresh), 1
-            ),
-            "training_cpu_seconds": round(sum(r.cpu_seconds for r in readings), 1),
+            "spend_images": spent.images,
+            "busy_seconds": round(spent.busy_seconds, 1),
+            "training_cpu_seconds": round(spent.cpu_seconds, 1),
         }
         return {name: value for name, value in found.items() if value is not None}
 

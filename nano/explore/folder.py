@@ -6,22 +6,36 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from nano.errors import OutputError, RunError
-from nano.files import from_plain, read_json, sync_folder, unwritable, write_json, write_text
+from nano.files import (
+    from_plain,
+    read_json,
+    sync_folder,
+    to_plain,
+    unwritable,
+    write_json,
+    write_text,
+)
 from nano.records import (
     Confirmation,
     Evaluation,
     Reading,
     confirmation_from_plain,
     evaluation_from_plain,
+    kept_model,
 )
+
+_AS_RUN = "# The study as run: overrides applied, defaults spelt out."
+# What a start leaves that was killed before it wrote run.json; and a study.toml with `_AS_RUN`.
+_BEGUN = ("owners", ".lock", "log.txt", "study.db*", ".study.*.part*", ".run.json.*.part")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,28 +114,21 @@ class RunFolder:
         return [confirmation_from_plain(read_json(path, RunError), str(path)) for path in paths]
 
     def write_best(self, confirmation: Confirmation) -> None:
-        """Copy the chosen network and its numbers to ``best``.
-
-        Of the fresh seeds' networks the one with the best validation delta1: the test split only
-        judges.
-        """
-        scored = [
-            (reading.validation.delta1, index)
-            for index, reading in enumerate(confirmation.readings)
-            if reading.validation is not None
-        ]
+        """Copy the chosen network (see `kept_model`) and its numbers to ``best``."""
+        model = kept_model(confirmation)
+        metrics = to_plain(confirmation) | ({"model": to_plain(model)} if model else {})
         part = self.path / ".best.part"
         shutil.rmtree(part, ignore_errors=True)  # of a killed process
         try:
             part.mkdir()
-            if scored:
-                source = self.confirm(confirmation.key) / f"seed-{max(scored)[1]}"
+            if model is not None:
+                source = self.confirm(confirmation.key) / f"seed-{model.seed_index}"
                 for name in ("design.json", "model.safetensors", "panel.png"):
                     shutil.copyfile(source / name, part / name)
             else:
                 source = self.trial(confirmation.number)
                 shutil.copyfile(source / "design.json", part / "design.json")
-            write_json(part / "metrics.json", confirmation)
+            write_json(part / "metrics.json", metrics)
             self.remove_best()
             part.replace(self.best)  # whole, or not there
             sync_folder(self.path)
@@ -141,10 +148,23 @@ class RunFolder:
             else:
                 part.unlink(missing_ok=True)
 
+    def owner(self, name: str) -> Path:
+        """Lock file that a process holds while it works here."""
+        return self.path / "owners" / f"{name}.lock"
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Held by one of a run's processes at a time; see `nano.explore.storage.Store.turn`."""
+        return held(self.owner("turn"), busy=None)
+
+    def sweep_owners(self) -> None:
+        """Remove lock files of processes that died, in one's `turn`: no process begins in it."""
+        for path in self.owner("turn").parent.glob("*.lock"):
+            if path != self.owner("turn") and not is_held(path):
+                path.unlink(missing_ok=True)
+
     def write_study(self, plain: Mapping[str, Any]) -> None:
         """study.toml, as run: overrides applied, defaults spelt out."""
-        text = "# The study as run: overrides applied, defaults spelt out.\n\n"
-        write_text(self.path / "study.toml", text + tomli_w.dumps(dict(plain)))
+        write_text(self.path / "study.toml", f"{_AS_RUN}\n\n{tomli_w.dumps(dict(plain))}")
 
     def write_run(self, record: Mapping[str, Any]) -> None:
         """run.json: versions, machine, seed, commands, and in the end the summary."""
@@ -153,7 +173,12 @@ class RunFolder:
     def run(self) -> dict[str, Any]:
         """run.json as it stands; empty before the first run."""
         path = self.path / "run.json"
-        return dict(read_json(path, RunError)) if path.exists() else {}
+        if not path.exists():
+            return {}
+        record = read_json(path, RunError)
+        if not isinstance(record, dict):
+            raise RunError(f"{path}: holds a {type(record).__name__}; a run keeps a table there")
+        return record
 
 
 def open_folder(path: Path, study: str) -> RunFolder:
@@ -167,24 +192,51 @@ def open_folder(path: Path, study: str) -> RunFolder:
     try:
         if path.exists() and not path.is_dir():
             raise RunError(f"{path}: is a file; the run folder goes elsewhere: --out DIR")
-        known = {"study.toml", "run.json", "study.db", "log.txt", ".lock", "owners"}
-        inside = {entry.name for entry in path.iterdir()} if path.exists() else set()
-        if inside and not inside & known:
-            raise RunError(
-                f"{path}: holds files of something else ({', '.join(sorted(inside)[:3])}, ...);"
-                " choose another folder: --out DIR"
-            )
+        _check_ours(folder, study)
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK):
             raise OutputError(f"{path}: cannot be written: permission denied; choose --out DIR")
     except OSError as error:
         raise unwritable(path, error) from error
-    holds = folder.run().get("study", study)
-    if holds != study:
+    return folder
+
+
+def _check_ours(folder: RunFolder, study: str) -> None:
+    """Let nothing pass but a run of that study, begun or whole: runs overwrite and remove files."""
+    path = folder.path
+    holds = folder.run().get("study")
+    if holds == study:
+        return
+    if holds is not None:
         raise RunError(
             f"{path}: holds the run of study {holds!r}; choose another folder: --out DIR"
         )
-    return folder
+    foreign = _not_begun(path)
+    if foreign:
+        more = ", ..." * (len(foreign) > 3)
+        raise RunError(
+            f"{path}: holds files of something else ({', '.join(foreign[:3])}{more}) and no"
+            f" run.json of study {study!r}; choose another folder: --out DIR"
+        )
+
+
+def _not_begun(path: Path) -> list[str]:
+    """Names in a folder that no start of ours leaves before it writes run.json."""
+    inside = sorted(path.iterdir()) if path.exists() else []
+    if not any(entry.name == "owners" for entry in inside):  # the first thing that a start makes
+        return [entry.name for entry in inside]
+    return [
+        entry.name
+        for entry in inside
+        if not any(fnmatchcase(entry.name, ours) for ours in _BEGUN) and not _is_as_run(entry)
+    ]
+
+
+def _is_as_run(path: Path) -> bool:
+    if path.name != "study.toml":
+        return False
+    with path.open("rb") as file:
+        return file.readline().rstrip() == _AS_RUN.encode()
 
 
 @contextmanager

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from nano.evaluate.protocol import protocol_named
 from nano.explore.database import redacted
+from nano.explore.folder import RunFolder
 from nano.explore.study import StudyFile
 from nano.files import unwritable
 from nano.machine import commit, machine, versions
+
+_SECONDS_BETWEEN_WRITES = 10.0  # what a kill takes from the account of time, at most
 
 
 def account(study: StudyFile, before: Mapping[str, Any], command: Sequence[str]) -> dict[str, Any]:
@@ -44,6 +49,41 @@ def account(study: StudyFile, before: Mapping[str, Any], command: Sequence[str])
         "requirements": [item.describe() for item in study.requirements().items],
         "commands": [*before.get("commands", []), now],
     }
+
+
+@dataclass(kw_only=True)
+class Clock:
+    """Keeps this command's wall time in run.json while there is work, so that a kill leaves it.
+
+    A command that finds nothing left to do adds nothing: a rerun makes no study longer.
+
+    Attributes:
+        folder: The run folder; None keeps nothing, for those who join.
+        record: run.json, whose last command is this one.
+    """
+
+    folder: RunFolder | None
+    record: dict[str, Any]
+    _began: float = field(default_factory=time.monotonic)
+    _written: float | None = None
+
+    def tick(self) -> None:
+        """There is work; to be called as often as one likes."""
+        now = time.monotonic()
+        if self._written is None or now - self._written >= _SECONDS_BETWEEN_WRITES:
+            self._written = now
+            self._note()
+            if self.folder is not None:
+                self.folder.write_run(self.record)
+
+    def total(self) -> float:
+        """Seconds of all commands of this run, with this one's up to now."""
+        if self._written is not None:
+            self._note()
+        return round(sum(one.get("seconds", 0.0) for one in self.record["commands"]), 1)
+
+    def _note(self) -> None:
+        self.record["commands"][-1]["seconds"] = round(time.monotonic() - self._began, 1)
 
 
 class _LogFile(logging.FileHandler):

@@ -7,10 +7,9 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 
@@ -23,7 +22,7 @@ from nano.explore.database import disk_full, open_storage
 from nano.explore.findings import Findings, chosen, finalists
 from nano.explore.folder import RunFolder, held, open_folder
 from nano.explore.interrupts import Interrupts
-from nano.explore.journal import account, logging_to
+from nano.explore.journal import Clock, account, logging_to
 from nano.explore.kinds import study_sampler
 from nano.explore.lab import judge
 from nano.explore.promotion import Promotion
@@ -34,6 +33,7 @@ from nano.explore.trainer import load_function
 from nano.explore.watch import JsonLines, Lines, LiveTable, Quiet, terminal
 from nano.explore.workers import Bench, Pool
 from nano.machine import cores
+from nano.networks.device import default_device
 from nano.records import Confirmation
 from nano.report.findings import headline
 from nano.report.page import write_report
@@ -41,7 +41,7 @@ from nano.report.run import read_run
 from nano.report.tables import write_trials_csv
 
 _log = logging.getLogger("nano.explore")
-_CHANCES = 3  # batches of finalists that are confirmed before the study says that none is feasible
+CHANCES = 3  # batches of finalists that are confirmed before the study says that none is feasible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +88,11 @@ def explore(study: StudyFile, options: Options) -> int:
         raise RunError(f"--join: no study in {options.out} yet; start it without --join first")
     folder = open_folder(options.out, study.name)
     interrupts = Interrupts()
-    owner = folder.path / "owners" / f"{uuid.uuid4().hex}.lock"
+    owner = folder.owner(uuid.uuid4().hex)
     with contextlib.ExitStack() as stack:
         stack.callback(owner.unlink, missing_ok=True)
-        stack.enter_context(held(owner, busy="cannot be locked"))
+        with folder.turn():  # whoever sweeps takes no lock file for dead that is about to be held
+            stack.enter_context(held(owner, busy="cannot be locked"))
         if not options.join:
             busy = "another process works on this run; wait for it, or add workers with --join"
             stack.enter_context(held(folder.path / ".lock", busy=busy))
@@ -120,7 +121,6 @@ def _run(
     owner: Path,
     interrupts: Interrupts,
 ) -> int:
-    began = time.monotonic()
     store = _open_store(study, options, folder, caps, owner)
     if store.is_new and folder.has_trials:
         raise RunError(
@@ -129,19 +129,21 @@ def _run(
         )
     store.claim(study.plain(), caps.prototype.space, caps.first())
     record = account(study, folder.run(), options.command)
+    clock = Clock(folder=None if options.join else folder, record=record)
     with contextlib.ExitStack() as stack:
         watcher = _watcher(study, options)
         if isinstance(watcher, LiveTable):
             stack.enter_context(watcher)
-        if not options.join:
+        if not options.join or not folder.run():  # on another machine the folder is its own
             folder.write_study(study.plain())
             folder.write_run(record)
-            _recover(store, caps, watcher)
-        record["data"] = _prepare(study, options, watcher, interrupts)
+        if not options.join:
+            _recover(store, folder, caps, watcher)
+        record["data"] = _prepare(study, options, watcher, interrupts, clock)
         if isinstance(watcher, LiveTable):
             watcher.resume(store.evaluations())
         pool = stack.enter_context(Pool(bench=_bench(study, options, folder), size=options.workers))
-        driver = _driver(study, options, folder, caps, store, pool, watcher, interrupts)
+        driver = _driver(study, options, folder, caps, store, pool, watcher, interrupts, clock)
         try:
             whole = driver.search()
             if options.join:
@@ -152,7 +154,7 @@ def _run(
             raise
         finally:
             driver.give_back()
-    return _conclude(study, options, folder, store, record, confirmations, interrupts, began)
+    return _conclude(study, options, folder, store, clock, confirmations, interrupts)
 
 
 def _open_store(
@@ -171,10 +173,11 @@ def _open_store(
     )
 
 
-def _recover(store: Store, caps: Caps, watcher: Quiet) -> None:
+def _recover(store: Store, folder: RunFolder, caps: Caps, watcher: Quiet) -> None:
     """Pick up what earlier processes left, and say so."""
     with store.turn():
         told, requeued = store.recover(caps.requirements)
+        folder.sweep_owners()
     done = len(store.evaluations())
     if done or told or requeued:
         again = ", ".join(f"#{number}" for number in requeued) or "none"
@@ -190,7 +193,7 @@ def _watcher(study: StudyFile, options: Options) -> Quiet:
 
 
 def _prepare(
-    study: StudyFile, options: Options, watcher: Quiet, interrupts: Interrupts
+    study: StudyFile, options: Options, watcher: Quiet, interrupts: Interrupts, clock: Clock
 ) -> dict[str, str]:
     """Render or read the data once, before any worker starts; returns the captions."""
     if study.evaluate is not None:
@@ -202,6 +205,7 @@ def _prepare(
             shown.add(split)
             watcher.note(f"preparing {split}: {total} images, once for all studies")
         watcher.tick()
+        clock.tick()
         if interrupts():
             raise KeyboardInterrupt  # nothing is lost: the data are prepared again
 
@@ -213,9 +217,7 @@ def _prepare(
 
 def default_workers() -> int:
     """One on a GPU, else one per core: small trainings run better side by side than in threads."""
-    import torch
-
-    return 1 if torch.cuda.is_available() else min(cores(), 8)
+    return 1 if default_device() == "cuda" else min(cores(), 8)
 
 
 def threads_each(workers: int) -> int:
@@ -224,14 +226,12 @@ def threads_each(workers: int) -> int:
 
 
 def _bench(study: StudyFile, options: Options, folder: RunFolder) -> Bench:
-    import torch
-
     return Bench(
         study=study.plain(),
         base=options.base,
         run=folder.path.resolve(),
         cache=default_cache(),
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=default_device(),
         threads=threads_each(options.workers),
     )
 
@@ -245,6 +245,7 @@ def _driver(
     pool: Pool,
     watcher: Quiet,
     interrupts: Interrupts,
+    clock: Clock,
 ) -> Driver:
     deadline = None if options.hours is None else time.monotonic() + 3600 * options.hours
     return Driver(
@@ -263,6 +264,7 @@ def _driver(
         size=study.size,
         origin=study.generator.kind,
         asked_to_stop=interrupts,
+        at_work=clock.tick,
         patient=not options.join,
         fresh_seeds=study.stages.confirm.seeds,
         final_images=study.trainings()[-1][1],
@@ -281,7 +283,7 @@ def _confirm(study: StudyFile, driver: Driver, store: Store) -> list[Confirmatio
     found: list[Confirmation] = []
     caps = Caps(prototype=study.family(), requirements=study.requirements(), size=study.size)
     holds = Belief(caps).holds(evaluations)
-    picked = finalists(evaluations, _CHANCES * wanted.designs, holds)
+    picked = finalists(evaluations, CHANCES * wanted.designs, holds)
     for first in range(0, len(picked), wanted.designs):
         batch = [*picked[first : first + wanted.designs], *(reference if first == 0 else [])]
         known = {confirmation.key for confirmation in found}  # the reference may be picked, too
@@ -299,10 +301,9 @@ def _conclude(
     options: Options,
     folder: RunFolder,
     store: Store,
-    record: Mapping[str, Any],
+    clock: Clock,
     confirmations: list[Confirmation] | None,
     interrupts: Interrupts,
-    began: float,
 ) -> int:
     """Write what is derived (best, run.json, trials.csv, report.html) and say what was found."""
     evaluations = store.evaluations()
@@ -314,6 +315,7 @@ def _conclude(
     found = Findings(
         evaluations=tuple(evaluations),
         confirmations=None if confirmations is None else tuple(confirmations),
+        kept=tuple(folder.confirmations()),
         best=chosen(confirmations or [], judge(study)),
         trials=options.trials or study.trials,
     )
@@ -322,13 +324,12 @@ def _conclude(
         folder.write_best(found.best)
     elif confirmations is not None:
         folder.remove_best()
-    earlier = folder.run().get("summary", {}).get("seconds", 0.0)
     summary = found.summary() | {
         "exit_code": code,
-        "seconds": round(time.monotonic() - began + earlier, 1),
+        "seconds": clock.total(),
         "workers": options.workers,
     }
-    folder.write_run({**record, "summary": summary})
+    folder.write_run({**clock.record, "summary": summary})
     write_trials_csv(folder.path)
     page = write_report(folder.path)
     answer = headline(read_run(folder.path))  # the same words on the terminal and on the page

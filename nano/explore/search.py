@@ -75,6 +75,7 @@ class Driver:
         size: Input height and width.
         origin: The generator's name.
         asked_to_stop: True once somebody pressed Ctrl-C or sent SIGTERM.
+        at_work: Called again and again while there is work.
         fresh_seeds: Of every confirmation.
         final_images: Training images of the final stage and of every confirmation.
         patient: Whether this is the process that confirms in the end: its search ends only when
@@ -91,6 +92,7 @@ class Driver:
     size: tuple[int, int]
     origin: str
     asked_to_stop: Callable[[], bool]
+    at_work: Callable[[], None]
     fresh_seeds: int
     final_images: int
     patient: bool = True
@@ -280,6 +282,7 @@ class Driver:
             ):
                 heard(i, task, message)
         self.watcher.tick()
+        self.at_work()
         if broken is not None:
             _log.error("a worker broke:\n%s", broken.text)
             raise broken.error or Bug(broken.text)

@@ -18,7 +18,7 @@ from typing import Any
 
 from nano.cost.count import count
 from nano.design.design import Design
-from nano.errors import Diverged
+from nano.errors import Diverged, Raised
 from nano.explore.folder import RunFolder
 from nano.explore.trainer import Job, Outcome, Trainer
 from nano.files import write_text
@@ -163,11 +163,11 @@ def start_seed(study_seed: int, evaluation: Evaluation) -> int:
 
 
 def read(job: Job, lab: Lab) -> tuple[Reading, Outcome | None]:
-    """One training as a reading; divergence is a reading without accuracy, with the reason."""
+    """One training as a reading; one that failed is without accuracy, with the reason."""
     began, cpu_began = time.monotonic(), time.process_time()
     try:
         outcome = lab.trainer.run(job, lab.stop)
-    except Diverged as diverged:
+    except (Diverged, Raised) as failed:
         seconds = time.monotonic() - began
         return (
             Reading(
@@ -176,7 +176,7 @@ def read(job: Job, lab: Lab) -> tuple[Reading, Outcome | None]:
                 seconds=seconds,
                 seed=job.seed,
                 cpu_seconds=time.process_time() - cpu_began,
-                reason=f"diverged: {diverged}",
+                reason=f"diverged: {failed}" if isinstance(failed, Diverged) else str(failed),
             ),
             None,
         )

@@ -269,7 +269,7 @@ def check_study(study: StudyFile, origin: Origin) -> None:
         try:
             check()
         except InputError as wrong:
-            raise type(wrong)(f"{origin.place(path)}: {wrong}") from wrong
+            raise type(wrong)(f"{origin.place(path, str(wrong))}: {wrong}") from wrong
 
 
 def _requirement(name: str, text: str) -> None:

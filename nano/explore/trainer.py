@@ -22,7 +22,7 @@ from torch import nn
 from nano.data.sample import network_input
 from nano.data.sets import Sets
 from nano.design.design import Design
-from nano.errors import Diverged, StudyError
+from nano.errors import Diverged, Raised, StudyError
 from nano.evaluate.panels import panel_of
 from nano.evaluate.run import Result, evaluate
 from nano.files import from_plain, to_plain
@@ -90,7 +90,7 @@ class Trainer(Protocol):
         """Why the design is dead at its start, or None."""
 
     def run(self, job: Job, stop: Callable[[], bool]) -> Outcome:
-        """Train and evaluate; raises Diverged, or Stopped after ``stop()`` turned true."""
+        """Train and evaluate; raises Diverged, Raised, or Stopped after ``stop()`` turned true."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +191,7 @@ class UserFunction:
             returned = self.function(job.design, images=job.images, seed=job.seed)
         except Exception as error:
             logging.getLogger("nano").exception("%s raised", self.name)
-            raise Diverged(f"{self.name} raised {type(error).__name__}: {error}") from error
+            raise Raised(f"{self.name} raised {type(error).__name__}: {error}") from error
         return Outcome(
             accuracy=as_accuracy(returned, self.name),
             images=job.images,

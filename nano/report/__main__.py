@@ -8,17 +8,16 @@ Reads records only: it never trains or times, and is safe while a study is still
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from nano.console import run, say
+from nano.console import Parser, run, say
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Options of the command."""
-    options = argparse.ArgumentParser(
+    options = Parser(
         prog="python -m nano.report",
         description="Rebuild a run's report.html and trials.csv from its records.",
     )

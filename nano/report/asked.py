@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from nano.records import Accuracy
+from nano.records import Accuracy, Spend, spend
 from nano.report import numbers
 from nano.report.markup import Html, join, tag
 from nano.report.run import Run
@@ -18,8 +18,8 @@ _FEW_SEEDS = 5
 
 def conditions(run: Run) -> Html:
     """Everything that gives the numbers their meaning, as a list of terms."""
-    about, study, summary = run.about, run.study, run.summary
-    spent = summary.get("spend_images")
+    about, study = run.about, run.study
+    spent = spend(run.evaluations, run.confirmations)
     pairs = [
         ("study", run.name),
         ("data", _captions(run)),
@@ -30,8 +30,8 @@ def conditions(run: Run) -> Html:
         ("generator", told(about.get("generator")) or _generator(study)),
         ("prototype", _prototype(study)),
         ("stages", told(study.get("stages"))),
-        ("spend", f"{numbers.count(spent)} training images in all" if _is_number(spent) else ""),
-        ("time", _time(summary)),
+        ("spend", f"{numbers.count(spent.images)} training images in all"),
+        ("time", _time(run, spent)),
         ("seed", told(about.get("seed", study.get("seed")))),
         ("machine", told(about.get("machine"))),
         ("versions", told(about.get("versions"))),
@@ -79,16 +79,9 @@ def _prototype(study: Mapping[str, Any]) -> str:
     return told(table.get("preset", table)) if isinstance(table, Mapping) else told(table)
 
 
-def _time(summary: Mapping[str, Any]) -> str:
-    wall, busy = summary.get("seconds"), summary.get("busy_seconds")
-    if not _is_number(wall):
-        return ""
-    text = f"{numbers.duration(wall)} by the clock"
-    return f"{text}, {numbers.duration(busy)} of work" if _is_number(busy) else text
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _time(run: Run, spent: Spend) -> str:
+    work = f"{numbers.duration(spent.busy_seconds)} of work"
+    return work if run.seconds is None else f"{numbers.duration(run.seconds)} by the clock, {work}"
 
 
 def told(value: Any) -> str:

@@ -9,7 +9,7 @@ from itertools import accumulate
 from statistics import fmean
 
 from nano.cost.count import Cost
-from nano.records import STAGES, Accuracy, Confirmation, Evaluation
+from nano.records import METRICS, STAGES, Accuracy, Confirmation, Evaluation
 from nano.report import numbers
 from nano.report.run import Run
 from nano.score import Requirement
@@ -23,7 +23,9 @@ class Finding:
 
     Attributes:
         delta1_sd: Over the fresh seeds; None when observed once.
+        margins: Of what is known: one on accuracy is left out where none was measured.
         seeds: Fresh seeds it was retrained with; 0 when only observed in the search.
+        stage: Of the training that was read: ``rung 1``, ..., ``final``, ``confirmed``.
         images: Training images of one training.
     """
 
@@ -37,7 +39,13 @@ class Finding:
     margins: dict[str, float]
     feasible: bool
     seeds: int
+    stage: str
     images: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether it was trained as long as the requirements on accuracy are meant."""
+        return self.stage in ("final", "confirmed")
 
     @property
     def confirmed(self) -> bool:
@@ -68,6 +76,7 @@ def latency_ms(evaluation: Evaluation) -> float | None:
 
 def observed(evaluation: Evaluation) -> Finding:
     """An evaluation of the search as a finding: one seed, the search's own validation data."""
+    last = evaluation.readings[-1] if evaluation.readings else None
     return Finding(
         number=evaluation.number,
         key=evaluation.key,
@@ -76,10 +85,11 @@ def observed(evaluation: Evaluation) -> Finding:
         accuracy=evaluation.accuracy,
         delta1_sd=None,
         netscore=evaluation.netscore,
-        margins=evaluation.margins,
+        margins=_known(evaluation),
         feasible=evaluation.feasible,
         seeds=0,
-        images=evaluation.readings[-1].images if evaluation.readings else 0,
+        stage=last.stage if last else evaluation.stage,
+        images=last.images if last else 0,
     )
 
 
@@ -94,11 +104,18 @@ def confirmed(confirmation: Confirmation) -> Finding:
         accuracy=confirmation.accuracy,
         delta1_sd=confirmation.delta1_sd,
         netscore=confirmation.netscore,
-        margins=confirmation.margins,
+        margins=_known(confirmation),
         feasible=confirmation.feasible,
         seeds=len(readings),
+        stage="confirmed",
         images=round(fmean(reading.images for reading in readings)) if readings else 0,
     )
+
+
+def _known(record: Evaluation | Confirmation) -> dict[str, float]:
+    """Margins without those of an accuracy that nobody measured, which count as missed by all."""
+    measured = record.accuracy is not None
+    return {name: m for name, m in record.margins.items() if measured or name not in METRICS}
 
 
 def chosen(run: Run) -> Finding | None:
@@ -131,7 +148,10 @@ def observed_reference(run: Run) -> Finding | None:
 
 
 def nearest(run: Run) -> Finding | None:
-    """The design that misses by least: fewest unknown margins, then the smallest sum of misses."""
+    """The design that misses by least: fewest unknown margins, then the smallest sum of misses.
+
+    Among those trained to the end, if there are any: requirements are not about short trainings.
+    """
     names = [requirement.name for requirement in run.requirements.items]
 
     def distance(finding: Finding) -> tuple[int, float, float]:
@@ -144,6 +164,7 @@ def nearest(run: Run) -> Finding | None:
     findings = findings or [observed(e) for e in run.evaluations if state(e) != "failed"]
     # The reference is what the search starts from: it is an answer only where nothing else is.
     findings = [f for f in findings if f.origin != REFERENCE_ORIGIN] or findings
+    findings = [finding for finding in findings if finding.whole] or findings
     return min(findings, key=distance, default=None)
 
 
@@ -245,6 +266,15 @@ def _compared(answer: Finding, against: Finding | None) -> str:
     return f", {numbers.decibels(abs(gain))} {side} than the reference preset {spend}"
 
 
+def read_early(finding: Finding) -> str:
+    """What to say of a finding that no whole training stands behind; nothing of others."""
+    if finding.whole:
+        return ""
+    if not finding.images:
+        return "never trained"
+    return f"read after {numbers.whole(finding.images)} training images, {finding.stage}"
+
+
 def _none_feasible(run: Run) -> str:
     total = len(run.evaluations)
     near = nearest(run)
@@ -259,7 +289,8 @@ def _none_feasible(run: Run) -> str:
     if near is None:
         return f"{start}; all of them failed."
     missed = "; ".join(misses(near, run.requirements.items)) or "only the search's safety missed"
-    return f"{start}; nearest is trial {near.number} ({near.key}): {missed}."
+    name = ", ".join(filter(None, (near.key, read_early(near))))
+    return f"{start}; nearest is trial {near.number} ({name}): {missed}."
 
 
 @dataclass(frozen=True, kw_only=True)

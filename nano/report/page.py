@@ -10,7 +10,7 @@ from nano.cost.table import part_rows
 from nano.design.design import Design
 from nano.errors import RunError
 from nano.files import write_text
-from nano.records import Evaluation
+from nano.records import Evaluation, KeptModel
 from nano.report import anatomy, asked, learning, numbers, plots, tables
 from nano.report.cost_plot import accuracy_against_cost
 from nano.report.findings import (
@@ -19,6 +19,7 @@ from nano.report.findings import (
     gain_db,
     headline,
     nearest,
+    read_early,
     reference,
     same_spend,
     state,
@@ -113,11 +114,28 @@ def _answer(run: Run) -> Html:
     if subject is not None:
         parts += [_tiles(run, subject), tables.requirement_table(subject, run)]
         if not subject.confirmed:
-            note = (
-                "Observed once in the search: no fresh seed and no held-out data stand behind it."
-            )
-            parts.append(tag("p", note, class_="note"))
+            parts.append(tag("p", _reservation(subject), class_="note"))
+        if run.best_model is not None and subject.key == run.chosen_key:
+            parts.append(tag("p", _kept(run.best_model), class_="note"))
     return tag("div", *parts, class_="answer" if answer else "answer none")
+
+
+def _kept(model: KeptModel) -> str:
+    """Which network of the confirmed design a person finds in the folder."""
+    own = numbers.ratio(model.accuracy.delta1)
+    return (
+        f"best/ holds the network of fresh seed {model.seed_index}, which was best on the search's "
+        f"validation data; its own delta1 on held-out data is {own}."
+    )
+
+
+def _reservation(finding: Finding) -> str:
+    """What an unconfirmed finding lacks."""
+    note = "Observed once in the search: no fresh seed and no held-out data stand behind it."
+    early = read_early(finding)
+    if early:
+        note += f" It was {early}: requirements on accuracy are meant for the whole training."
+    return note
 
 
 def _tiles(run: Run, finding: Finding) -> Html:
@@ -128,7 +146,7 @@ def _tiles(run: Run, finding: Finding) -> Html:
         (
             numbers.mean_sd(delta1, finding.delta1_sd),
             "delta1",
-            seeds if finding.confirmed else "one seed, the search's data",
+            seeds if finding.confirmed else _once(finding),
         ),
         (numbers.count(finding.cost.params), "parameters", numbers.whole(finding.cost.params)),
         (numbers.count(finding.cost.macs), "MACs per image", _size(run, finding)),
@@ -153,6 +171,10 @@ def _tiles(run: Run, finding: Finding) -> Html:
         ),
         class_="tiles",
     )
+
+
+def _once(finding: Finding) -> str:
+    return ", ".join(filter(None, ("one seed, the search's data", read_early(finding))))
 
 
 def _size(run: Run, finding: Finding) -> str:
@@ -238,7 +260,7 @@ def _search(run: Run, problems: list[str]) -> Html | None:
         _figure(
             plots.funnel(run),
             "How far designs got: each stage costs more than the one before and may end a design. "
-            "Failed: the training diverged, or the network was dead at its start.",
+            "Failed: the training diverged or raised, or the network was dead at its start.",
         ),
         class_="pair",
     )

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 from nano.design.design import Design, read_design
 from nano.errors import InputError, RunError, StudyError
-from nano.files import read_json
+from nano.files import from_plain, read_json
 from nano.records import (
     Confirmation,
     Evaluation,
+    KeptModel,
     confirmation_from_plain,
     evaluation_from_plain,
 )
@@ -49,6 +50,7 @@ class Run:
         evaluations: By trial number.
         confirmations: By NetScore, best first.
         best_design: best/design.json, if there is one.
+        best_model: Which network lies in best/, by best/metrics.json; None without a network.
         panel: best/panel.png as bytes, if there is one.
         problems: What is missing or damaged, one sentence each.
     """
@@ -61,6 +63,7 @@ class Run:
     evaluations: tuple[Evaluation, ...]
     confirmations: tuple[Confirmation, ...]
     best_design: Design | None
+    best_model: KeptModel | None
     panel: bytes | None
     problems: tuple[str, ...]
 
@@ -69,6 +72,15 @@ class Run:
         """run.json's summary, filled at the end of a study; empty before."""
         summary = self.about.get("summary")
         return summary if isinstance(summary, Mapping) else {}
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time of all commands of the run; None where no command kept it."""
+        commands = self.about.get("commands")
+        commands = commands if isinstance(commands, list) else []
+        tables = [one for one in commands if isinstance(one, Mapping)]
+        kept = [one["seconds"] for one in tables if isinstance(one.get("seconds"), int | float)]
+        return sum(kept) if kept else None
 
     @property
     def chosen_key(self) -> str | None:
@@ -92,10 +104,10 @@ def read_run(folder: Path) -> Run:
     """Read every record of a run folder; damaged ones are left out and named in ``problems``.
 
     Raises:
-        RunError: When the folder holds no study at all.
+        RunError: When the folder is no run: a report is written into it.
     """
-    if not (folder / "run.json").is_file() and not (folder / "study.toml").is_file():
-        found = "has neither run.json nor study.toml" if folder.is_dir() else "is no such folder"
+    if not (folder / "run.json").is_file():
+        found = "has no run.json" if folder.is_dir() else "is no such folder"
         raise RunError(
             f"{folder}: {found}; give the run folder that python -m nano.explore wrote (--out)"
         )
@@ -121,6 +133,7 @@ def read_run(folder: Path) -> Run:
         evaluations=tuple(sorted(evaluations, key=lambda e: e.number)),
         confirmations=tuple(ordered),
         best_design=_kept(lambda: read_design(best), problems) if best.is_file() else None,
+        best_model=_kept(lambda: _best_model(folder / "best" / "metrics.json"), problems),
         panel=_kept(lambda: _png(folder / "best" / "panel.png"), problems),
         problems=tuple(problems),
     )
@@ -173,6 +186,11 @@ def _table(path: Path) -> Mapping[str, Any]:
     if not isinstance(plain, Mapping):
         raise RunError(f"{path}: holds {type(plain).__name__}, a table was expected")
     return plain
+
+
+def _best_model(path: Path) -> KeptModel | None:
+    model = _table(path).get("model") if path.is_file() else None
+    return None if model is None else from_plain(KeptModel, model, f"{path}: model", RunError)
 
 
 def _study(path: Path) -> Mapping[str, Any]:

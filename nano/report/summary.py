@@ -60,4 +60,6 @@ def _plain(finding: Finding | None) -> dict[str, object] | None:
         "margins": finding.margins,
         "feasible": finding.feasible,
         "seeds": finding.seeds,
+        "stage": finding.stage,
+        "images": finding.images,
     }

@@ -20,12 +20,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from nano.console import Terminated, parse_size, run, say
+from nano.console import Parser, Terminated, natural, parse_size, run, say
 from nano.data.option import SECONDS_BETWEEN_LINES, add_data_options, table_of, telling
 from nano.errors import DataError, Diverged, InputError, RunError
 
 if TYPE_CHECKING:
-    from nano.data.sample import DepthSet
+    from nano.data.sample import DepthSet, Source
+    from nano.data.sets import KittiTable, ScenesTable
     from nano.networks.model import Model
     from nano.records import Protocol
     from nano.train.recipe import Recipe
@@ -35,9 +36,9 @@ METRICS_FILE = "metrics.json"
 CHECKPOINT_FILE = "checkpoint"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The options."""
-    options = argparse.ArgumentParser(
+    options = Parser(
         prog="python -m nano.train",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -60,8 +61,10 @@ def parser() -> argparse.ArgumentParser:
         help="change a field of the recipe, e.g. learning_rate=1e-3; may be repeated",
     )
     options.add_argument("--steps", type=int, help="steps of the whole schedule")
-    options.add_argument("--seed", type=int, default=0, help="of the weights' start (default 0)")
-    options.add_argument("--device", default="cpu", help="cpu or cuda")
+    options.add_argument(
+        "--seed", type=natural, default=0, help="of the weights' start (default 0)"
+    )
+    options.add_argument("--device", help="cpu or cuda (default: cuda where torch sees one)")
     options.add_argument(
         "--out", type=Path, metavar="DIR", help="default: runs/train-KEY-seedN, KEY the design's"
     )
@@ -75,30 +78,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from nano.design.presets import load_design
     from nano.files import to_plain
+    from nano.networks.device import default_device, torch_device
     from nano.networks.model import load_model
 
+    # Everything that can be wrong comes before the minutes that data may take.
+    device = str(torch_device(options.device or default_device()))
     recipe = chosen_recipe(options)
     model = load_model(Path(options.design)) if is_model(options.design) else None
     design = model.design if model else load_design(options.design)
-    data, validation, protocol = chosen_data(options, model)
-    design.check_size(data.size)
-    if model and model.target != recipe.target:
-        raise DataError(
-            f"{options.design}: was trained on target {model.target!r}, the recipe's is"
-            f" {recipe.target!r}: what its output means cannot change"
-        )
+    check_target(options.design, model, recipe)
+    table, base = chosen_table(options, model)
+    design.check_size(table.size)
     out: Path = options.out or Path("runs") / f"train-{design.key}-seed{options.seed}"
     training: dict[str, Any] = {
         "from": options.design if model else "fresh",
         "key": design.key,
         "recipe": to_plain(recipe),
-        "data": data.caption,
-        "validation": f"{validation.caption}, {protocol.describe()}",
         "seed": options.seed,
     }
+    finished(out, training)
+    data, validation, protocol = chosen_data(options, table, base, out)
+    training |= {
+        "data": data.caption,
+        "validation": f"{validation.caption}, {protocol.describe()}",
+    }
     metrics = finished(out, training)
-    if metrics is None:
-        made(out)
+    if metrics is not None:
+        say(f"{out}: already trained")
+    else:
         with stop_on_signal() as stop, told_divergence():
             from nano.train.loop import train
 
@@ -107,13 +114,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 recipe,
                 data,
                 seed=options.seed,
-                device=options.device,
+                device=device,
                 checkpoint=out / CHECKPOINT_FILE,
                 stop=stop,
                 progress=telling_loss(recipe),
                 start=model.network if model else None,
             )
-        metrics = keep(out, training, trained, recipe, data, validation, protocol, options.device)
+        metrics = keep(out, training, trained, recipe, data, validation, protocol, device)
     print(json.dumps(metrics, indent=1) if options.json else as_text(out, metrics))
     return 0
 
@@ -142,30 +149,56 @@ def is_model(text: str) -> bool:
     return (Path(text) / "model.safetensors").is_file()
 
 
-def chosen_data(
+def check_target(name: str, model: Model | None, recipe: Recipe) -> None:
+    """A DataError where a model's output means something else than the recipe teaches."""
+    if model and model.target != recipe.target:
+        raise DataError(
+            f"{name}: was trained on target {model.target!r}, the recipe's is"
+            f" {recipe.target!r}: what its output means cannot change"
+        )
+
+
+def chosen_table(
     options: argparse.Namespace, model: Model | None
+) -> tuple[ScenesTable | KittiTable, Path]:
+    """The [data] table at the size to train at, and the folder its relative roots start at."""
+    if model and options.size not in (None, model.size):
+        raise DataError(f"{options.design}: is for images of {model.size}; leave out --size")
+    size = model.size if model else options.size
+    return table_of(options, **({"size": size} if size else {}))
+
+
+def chosen_data(
+    options: argparse.Namespace, table: ScenesTable | KittiTable, base: Path, out: Path
 ) -> tuple[DepthSet, DepthSet, Protocol]:
-    """The training and the validation split, prepared, and the protocol that belongs to them."""
+    """The training and the validation split, prepared, and the protocol that belongs to them.
+
+    The frames are looked for, and ``out`` is made, before any is prepared.
+    """
     from nano.data.cache import default_cache, prepare
     from nano.data.sets import SplitName, source
     from nano.evaluate.protocol import protocol_named
 
-    if model and options.size not in (None, model.size):
-        raise DataError(f"{options.design}: is for images of {model.size}; leave out --size")
-    size = model.size if model else options.size
-    table, base = table_of(options, **({"size": size} if size else {}))
+    splits: tuple[SplitName, ...] = ("train", "validation")
+    found = [source(table, base, split) for split in splits]
+    made(out)
 
-    def prepared(split: SplitName) -> DepthSet:
-        frames = source(table, base, split)
+    def prepared(frames: Source) -> DepthSet:
         place = options.cache or default_cache()
         tell = telling(frames.name)
         return prepare(frames, table.size, place, workers=options.workers, progress=tell)
 
-    return prepared("train"), prepared("validation"), protocol_named(table.protocol)
+    train, validation = map(prepared, found)
+    return train, validation, protocol_named(table.protocol)
 
 
 def finished(out: Path, training: dict[str, Any]) -> dict[str, Any] | None:
-    """The metrics of this very training if ``out`` has them; a RunError if it has another's."""
+    """The metrics in ``out`` if it holds a training like that; a RunError if it holds another.
+
+    Args:
+        out: The folder.
+        training: What is known of the training so far.
+    """
     from nano.files import read_json
 
     path = out / METRICS_FILE
@@ -173,14 +206,13 @@ def finished(out: Path, training: dict[str, Any]) -> dict[str, Any] | None:
         return None
     metrics: dict[str, Any] = read_json(path, RunError)
     found = metrics.get("training")
-    if not isinstance(found, dict) or found != training:
-        there = found if isinstance(found, dict) else {}
-        differing = [name for name in training if there.get(name) != training[name]]
+    there = found if isinstance(found, dict) else {}
+    differing = [name for name in training if there.get(name) != training[name]]
+    if differing:
         raise RunError(
             f"{out}: holds another training, which differs in {', '.join(differing)};"
             " name another folder with --out"
         )
-    say(f"{out}: already trained")
     return metrics
 
 

@@ -9,21 +9,6 @@ from pathlib import Path
 
 import torch
 
-from nano.errors import InputError
-
-
-def torch_device(name: str) -> torch.device:
-    """The device of that name; an InputError when torch does not see it."""
-    try:
-        device = torch.device(name)
-    except RuntimeError as unknown:
-        raise InputError(f"device {name!r}: use cpu, cuda or cuda:N") from unknown
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device {name!r}: torch sees no CUDA device here; use cpu")
-    if device.type not in {"cpu", "cuda"}:
-        raise InputError(f"device {name!r}: use cpu, cuda or cuda:N")
-    return device
-
 
 def resolve_precision(wanted: str, device: torch.device) -> str:
     """``float32`` or ``bf16``; ``auto`` is bf16 where the processor has instructions for it.

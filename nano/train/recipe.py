@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal
@@ -170,7 +171,8 @@ def recipe_from_plain(plain: Any, where: str) -> Recipe:
     known = [field.name for field in fields(Recipe)]
     for key in plain:
         if key not in known and key != "name":
-            raise StudyError(f"{where}: unknown key {key!r}{_perhaps(key, known)}")
+            meant = _perhaps(key, known) or f"; known: {', '.join(known)}"
+            raise StudyError(f"{where}: unknown key {key!r}{meant}")
     base = named_recipe(plain.get("name", "quick"))
     settings = {key: value for key, value in plain.items() if key != "name"}
     return from_plain(Recipe, to_plain(base) | settings, where, StudyError)
@@ -178,4 +180,9 @@ def recipe_from_plain(plain: Any, where: str) -> Recipe:
 
 def _perhaps(word: Any, known: Any) -> str:
     near = difflib.get_close_matches(str(word), list(known), n=1)
+    near += [name for name in known if _initials(name) == word]  # lr, wd
     return f" (perhaps {near[0]!r}?)" if near else ""
+
+
+def _initials(name: str) -> str:
+    return "".join(part[0] for part in re.split("[_-]", name))

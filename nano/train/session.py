@@ -19,10 +19,11 @@ from nano.design.design import Design
 from nano.errors import Diverged
 from nano.files import canonical_json
 from nano.networks.depthnet import build
+from nano.networks.device import torch_device
 from nano.train.batches import Order, gather
 from nano.train.checkpoint import Checkpoint, read_checkpoint
 from nano.train.losses import half_truth, objective
-from nano.train.precision import resolve_precision, torch_device
+from nano.train.precision import resolve_precision
 from nano.train.recalibrate import recalibrate
 from nano.train.recipe import Recipe
 from nano.train.watch import Watch

@@ -82,6 +82,7 @@ def test_table_per_image_averages_to_the_accuracy(
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
+        (["--device", "tpu"], InputError, "use cpu, cuda or cuda:N"),
         (["--data", "kitti"], StudyError, "needs --root FOLDER"),
         (["--data", "scenes", "--root", "x"], StudyError, "--root belongs to --data kitti"),
         (["--data", "none.toml"], StudyError, r"none\.toml: no such file"),

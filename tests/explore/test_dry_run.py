@@ -13,6 +13,7 @@ from toy_study import ROOT, Toy
 
 from nano.cost.count import count
 from nano.design.presets import preset
+from nano.errors import RunError
 from nano.explore import dryrun
 from nano.files import to_plain
 from nano.train.loop import Stopped
@@ -80,6 +81,40 @@ def test_it_counts_and_predicts_from_steps_after_the_first(toy: Toy, clocked: fl
     assert prediction["seconds_per_step"] == pytest.approx(clocked)
     assert prediction["hours"] == pytest.approx((search + confirm) / 2 * clocked / 2 / 3600)
     assert found["data"] == {"state": "ready", "train": 8, "validation": 4, "test": 4}
+
+
+def test_trials_and_hours_of_the_command_line_count(toy: Toy, clocked: float) -> None:
+    toy.study.write_text(REAL)
+    ended = toy("--dry-run", "--json", "--trials", "60", "--hours", "0.01", workers=2)
+    found = json.loads(ended.out)
+    search, confirm = 60 * 8 + 30 * 16, 3 * 3 * 16
+    assert found["spend"]["trials"] == 60 and found["spend"]["search_images"] == search
+    hours_per_image = clocked / 2 / 2 / 3600
+    assert found["prediction"]["hours"] == pytest.approx(0.01 + confirm * hours_per_image)
+    assert found["prediction"]["trials"] == round(60 * 0.01 / (search * hours_per_image)) < 60
+
+
+def test_what_is_counted_is_told_before_anything_is_timed(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*_: object, **__: object) -> None:
+        raise RunError("interrupted here")
+
+    monkeypatch.setattr("nano.train.loop.train", train)
+    toy.study.write_text(REAL)
+    ended = toy("--dry-run")
+    assert ended.err == "timing a training step ...\nerror: interrupted here\n"
+    for word in ("space ", "requirements: ", "spend: ", "one batch of finalists", "data: 8 to"):
+        assert word in ended.out
+
+
+def test_large_images_are_timed_in_a_small_batch_and_scaled(
+    toy: Toy, clocked: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dryrun, "_TIMED_PIXELS", 3 * 32 * 96)
+    toy.study.write_text(REAL.replace("batch = 2", "batch = 8"))
+    found = json.loads(toy("--dry-run", "--json", workers=1).out)
+    assert found["prediction"]["seconds_per_step"] == pytest.approx(clocked * 8 / 3)
 
 
 def test_it_times_real_steps_and_writes_nothing(

@@ -129,10 +129,12 @@ def test_workers_do_not_outlive_a_driver_that_was_killed(
     assert len(workers) == 2
     process.kill()
     process.wait()
+    assert read_json(toy.run / "run.json")["commands"][0]["seconds"] > 0
     wait_until(lambda: not any(map(alive, workers)), seconds=10)
     toy.takes(0)
     ended = toy()
     assert ended.code == 0 and "interrupted: #0, #1" in ended.err
+    assert [path.name for path in (toy.run / "owners").iterdir()] == ["turn.lock"]
     whole(toy)
     same(toy, undisturbed)
 

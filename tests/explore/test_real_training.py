@@ -66,6 +66,9 @@ def test_a_study_trains_confirms_and_keeps_a_model_that_does_what_is_claimed(rea
         for split in ("validation", "test")
     }
     claimed = max(best["readings"], key=lambda reading: reading["validation"]["delta1"])
+    kept = best["model"]
+    assert best["readings"][kept["seed_index"]] == claimed and kept["seed"] == claimed["seed"]
+    assert kept["accuracy"] == claimed["accuracy"] != best["accuracy"]
     assert found["validation"].delta1 == pytest.approx(claimed["validation"]["delta1"], abs=1e-6)
     assert found["test"].delta1 == pytest.approx(claimed["accuracy"]["delta1"], abs=1e-6)
     mean = sum(r["accuracy"]["delta1"] for r in best["readings"]) / 2

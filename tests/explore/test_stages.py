@@ -297,7 +297,7 @@ def test_finalists_are_the_feasible_ones_with_the_best_score(start: Evaluation) 
 
 def test_without_a_claim_the_exit_code_is_3(start: Evaluation) -> None:
     evaluations = (finished(start, 1, 0.3),)
-    found = Findings(evaluations=evaluations, confirmations=(), best=None, trials=3)
+    found = Findings(evaluations=evaluations, confirmations=(), kept=(), best=None, trials=3)
     assert found.exit_code == 3
     assert "best" not in found.summary()
 

@@ -413,6 +413,12 @@ def test_a_driver_that_is_not_there_is_named_with_the_command_that_brings_it() -
         open_storage("postgresql+pg8000://ann:secret@nowhere.invalid/db")
 
 
+def test_a_file_in_a_folder_that_is_not_there_is_refused_and_no_folder_made(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=rf"^--storage sqlite:.*: no such folder {tmp_path}/missing"):
+        open_storage(f"sqlite:///{tmp_path}/missing/x.db")
+    assert not list(tmp_path.iterdir())
+
+
 def test_passwords_are_left_out() -> None:
     assert redacted("postgresql://ann:s3:cr@et@host/db") == "postgresql://ann:***@host/db"
     assert redacted("sqlite:////data/a@b.db") == "sqlite:////data/a@b.db"

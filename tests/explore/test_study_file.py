@@ -43,7 +43,7 @@ WRONG = {
     "[generatr]\nkind = 'tpe'": (9, 'unknown key "generatr"; did you mean "generator"?'),
     "[generator]\nknd = 'tpe'": (10, '[generator] unknown key "knd"; did you mean "kind"?'),
     "[generator]\nkind = 'tpee'": (10, "[generator] kind: no 'tpee' here; did you mean \"tpe\"?"),
-    "[generator]\nkind = 3": (10, "[generator] kind: no 3 here; known: random, tpe"),
+    "[generator]\nkind = 3": (10, "[generator] kind: no 3 here; known: generator-inquisitor, tpe"),
     "[stages]\nrungs = [{step = 3}]": (
         10,
         '[stages] rungs, entry 1: unknown key "step"; did you mean "steps"?',
@@ -114,6 +114,15 @@ OVERRIDDEN_WRONG = {
     "data.protocol=scnes": 'unknown; did you mean "scenes"?',
     "data.protocol=kitti-single-scan": "choose a protocol for that kind",
     "data.root=x": '[data] unknown key "root"; known: protocol, seed, set',
+    "prototype.ranges.growth=[4,2]": "write [low, high]",
+    "prototype.ranges.growth.3=[8,4]": "knob growth.3 = [8, 4]: write [low, high]",
+    "stages.recipe.lr=1": "[stages] recipe: unknown key 'lr' (perhaps 'learning_rate'?)",
+    "stages.recipe.batch=0": "recipe batch = 0: at least 1",
+    "stages={recipe={batch=0}}": "recipe batch = 0: at least 1",
+    "stages.final=8": "[stages] final: input should be an object, got 8; write {steps = 8}",
+    "generator=tpe": "object, got 'tpe'; write generator.kind = \"tpe\"",
+    "evaluate=a:b": "object, got 'a:b'; write evaluate.callable = \"a:b\"",
+    "stages.confirm=3": "[stages] confirm: input should be an object, got 3",
     "prototype.preset=depthnet-tny": "no preset 'depthnet-tny'; presets: depthnet-nano",
     "data={set='kitti', root='x', train='eigen-fitt'}": "unknown list of KITTI frames",
     "data={set='kitti', root='x', test='eigen-fit'}": "is in both train and test",
@@ -130,6 +139,17 @@ def test_what_is_wrong_in_an_override_names_the_override(write: Write, override:
     assert str(wrong.value).startswith(
         "--set: " if "~nobody" in override else f"--set {override}: "
     )
+
+
+def test_an_override_beside_what_is_wrong_in_the_file_is_not_blamed(write: Write) -> None:
+    path = write(f"{BEGINNING}[stages.recipe]\nbach = 4")
+    with pytest.raises(InputError, match=rf"^{path}:9: .*unknown key 'bach'"):
+        read_study(path, ["stages.recipe.clip=1", "stages.keep=1"])
+
+
+def test_what_an_override_replaced_whole_is_not_blamed_on_the_file(write: Write) -> None:
+    with pytest.raises(InputError, match=r"^--set data={size=\[33, 96\]}: "):
+        read_study(write(BEGINNING), ["data={size=[33, 96]}"])
 
 
 @pytest.mark.parametrize("override", ["seed", "=3", "a b=3", ".=3", "a..b=3"])

@@ -151,8 +151,11 @@ def test_a_wrong_answer_ends_the_study_at_once_and_its_trial_can_be_run_again(
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        ("raise MemoryError('no room for it')", "raised MemoryError: no room for it"),
-        ("return {'delta1': float('nan'), 'abs_rel': 0.1}", "returned delta1 = nan"),
+        ("raise MemoryError('no room for it')", "{}:score raised MemoryError: no room for it"),
+        (
+            "return {'delta1': float('nan'), 'abs_rel': 0.1}",
+            "diverged: {}:score returned delta1 = nan",
+        ),
     ],
 )
 def test_three_failures_from_the_start_end_the_study_and_say_why(
@@ -161,8 +164,9 @@ def test_three_failures_from_the_start_end_the_study_and_say_why(
     toy.define(f"def score(design, *, images, seed):\n    {body}\n")
     ended = toy()
     assert ended.code == 2
-    assert ended.err.count("the first 3 designs all failed, the last with: diverged: ") == 1
-    assert told in ended.err and str(toy.run / "log.txt") in ended.err
+    told = told.format(toy.module)
+    assert ended.err.count(f"the first 3 designs all failed, the last with: {told}") == 1
+    assert str(toy.run / "log.txt") in ended.err
     evaluations = toy.evaluations()
     assert len(evaluations) == 3
     assert all(not e.feasible and told in (e.reason or "") for e in evaluations)

@@ -14,11 +14,13 @@ import pytest
 from optuna.trial import TrialState, create_trial
 from toy_study import FUNCTION, Ended, Toy
 
+from nano.errors import RunError
 from nano.explore import serve
-from nano.explore.folder import held
+from nano.explore.folder import RunFolder, held, open_folder
 from nano.explore.promotion import Outlook, Promotion
 from nano.files import read_json, to_plain
-from nano.records import Evaluation
+from nano.records import Evaluation, spend
+from nano.report.run import read_run
 
 COLUMNS = [
     *("number", "state", "stage", "feasible", "netscore", "delta1", "abs_rel", "params", "macs"),
@@ -166,8 +168,10 @@ def test_run_json_says_what_it_was_made_with(finished: Finished) -> None:
 def test_running_a_finished_study_again_does_nothing_twice(again: Toy) -> None:
     calls, trials = again.calls(), again.trials()
     table = (again.run / "trials.csv").read_bytes()
+    clock = read_json(again.run / "run.json")["summary"]["seconds"]
     ended = again("--json")
     assert ended.code == 0
+    assert ended.events[-1]["seconds"] == clock
     assert again.calls() == calls
     assert again.trials() == trials
     assert (again.run / "trials.csv").read_bytes() == table
@@ -182,6 +186,21 @@ def test_more_trials_go_on_where_it_ended(again: Toy) -> None:
     assert [e.number for e in after] == list(range(11))
     assert len({e.key for e in after}) == 11
     assert len(again.rows()) == 11
+
+
+def test_spend_and_clock_are_those_of_all_commands(again: Toy) -> None:
+    forget_confirmations(again, 0.1)  # so that others are confirmed, beside those of before
+    assert again("--trials", "9").code == 0
+    record = read_json(again.run / "run.json")
+    images = [images for _, images, _ in again.calls()]
+    assert record["summary"]["spend_images"] == sum(images)
+    run = read_run(again.run)
+    spent = spend(run.evaluations, run.confirmations)
+    assert spent.images == sum(images)
+    assert record["summary"]["busy_seconds"] == round(spent.busy_seconds, 1)
+    each = [command["seconds"] for command in record["commands"]]
+    assert len(each) == 2 and min(each) > 0
+    assert record["summary"]["seconds"] == round(sum(each), 1) == round(run.seconds or 0, 1)
 
 
 CHANGES = {
@@ -247,6 +266,29 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(toy: Toy) -> None:
     assert [path.name for path in toy.run.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("name", ["study.toml", "run.json", "log.txt", "study.db", ".lock"])
+def test_a_file_of_one_of_our_names_makes_no_run_folder(toy: Toy, name: str) -> None:
+    words = "{}" if name == "run.json" else "# years of work"
+    files = {toy.run / name: words, toy.run / ".draft.part": "", toy.run / "best" / "photo": ""}
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    ended = toy("--trials", "2")
+    assert ended.code == 2 and ended.err.count("\n") == 1
+    assert "holds files of something else (" in ended.err and "choose another folder" in ended.err
+    assert {path: path.read_text() for path in toy.run.rglob("*") if path.is_file()} == files
+
+
+def test_a_study_file_of_a_persons_own_is_never_written_over(tmp_path: Path) -> None:
+    mine = tmp_path / "study.toml"
+    mine.write_text('name = "toy"  # mine')
+    (tmp_path / "owners").mkdir()
+    with pytest.raises(RunError, match=r"something else \(study.toml\) and no run.json of study"):
+        open_folder(tmp_path, "toy")
+    RunFolder(path=tmp_path).write_study({"name": "toy"})  # as a start does, killed after it
+    open_folder(tmp_path, "toy")
+
+
 def test_the_run_folder_of_another_study_is_refused_and_left_alone(again: Toy) -> None:
     trials = again.trials()
     ended = again("--set", "name=other")
@@ -287,9 +329,20 @@ def test_a_second_process_on_the_same_folder_is_refused_and_leaves_no_trace(agai
     assert sorted((again.run / "owners").iterdir()) == owners
 
 
-def test_what_a_kill_before_anything_leaves_is_a_run_folder(toy: Toy) -> None:
+def test_what_a_kill_before_run_json_leaves_is_a_run_folder(toy: Toy) -> None:
     (toy.run / "owners").mkdir(parents=True)
+    for name in (".lock", "log.txt", ".study.toml.x.part", ".run.json.y.part"):
+        (toy.run / name).touch()
     assert toy("--trials", "2").code in {0, 3}
+
+
+def test_joining_from_a_folder_of_its_own_can_be_done_again(again: Toy) -> None:
+    """Another machine shares the storage alone: its folder holds trials, and says of which run."""
+    storage = f"sqlite:///{again.run / 'study.db'}"
+    elsewhere = ["--join", "--storage", storage, "--out", str(again.folder / "elsewhere")]
+    assert again("--trials", "9", *elsewhere).code == 0
+    assert again("--trials", "10", *elsewhere).code == 0
+    assert read_json(again.folder / "elsewhere" / "run.json")["study"] == "toy"
 
 
 def test_joining_nothing_is_refused_and_leaves_nothing(toy: Toy) -> None:
@@ -329,7 +382,8 @@ def test_nothing_feasible_is_3_and_names_the_nearest_and_what_it_misses(toy: Toy
     ended = toy("--set", "require.delta1=>= 0.9")
     assert ended.code == 3
     assert re.match(
-        r"None of 8 designs is feasible; nearest is trial \d+ .*: delta1 0\.\d+ misses", ended.out
+        r"None of 8 designs is feasible; nearest is trial \d+ \(\w+\): delta1 0\.\d+ misses 0\.900",
+        ended.out,
     )
     assert not (toy.run / "best").exists()
     assert (toy.run / "trials.csv").exists()
@@ -457,6 +511,7 @@ def test_off_a_terminal_every_trial_is_one_line_on_stderr(toy: Toy) -> None:
 def test_wrong_options_are_2(toy: Toy, arguments: list[str], told: str) -> None:
     ended = toy(*arguments)
     assert ended.code == 2 and told in ended.err
+    assert ended.err.startswith("error: ") and ended.err.count("\n") == 1 and ended.out == ""
 
 
 def test_no_new_trial_starts_after_the_hours_are_over(toy: Toy) -> None:

@@ -18,8 +18,16 @@ from PIL import Image
 from nano.cost.count import count
 from nano.design.design import Design, Module, Stage, Stem, Upconv
 from nano.design.presets import preset
-from nano.files import write_bytes, write_json, write_text
-from nano.records import Accuracy, Confirmation, Evaluation, Measurement, Reading, mean_accuracy
+from nano.files import to_plain, write_bytes, write_json, write_text
+from nano.records import (
+    Accuracy,
+    Confirmation,
+    Evaluation,
+    Measurement,
+    Reading,
+    kept_model,
+    mean_accuracy,
+)
 from nano.score import Requirements, Utility
 
 SCENES_PROTOCOL = (
@@ -301,6 +309,7 @@ def _write_best(
     if not claimed:
         return
     best = max(claimed, key=lambda c: c.netscore or 0.0)
+    write_json(folder / "metrics.json", to_plain(best) | {"model": to_plain(kept_model(best))})
     write_json(folder / "design.json", evaluations[best.number].design)
     picture = Image.new("RGB", (768, 256))
     picture.putdata([(x // 3, y, 128) for y in range(256) for x in range(768)])
@@ -316,7 +325,7 @@ def _write_about(
     evaluations: list[Evaluation],
     confirmations: list[Confirmation],
 ) -> None:
-    command = "python -m nano.explore studies/quick.toml"
+    command = {"argv": ["nano/explore/__main__.py", "studies/quick.toml"], "seconds": 1234.5}
     captions = {
         split: _accuracy(0.5, scenario, split).data for split in ("train", "validation", "test")
     }

@@ -22,6 +22,7 @@ from nano.report.findings import (
     state,
     value_at,
 )
+from nano.report.page import page
 from nano.report.run import Run, read_run
 from nano.score import parse_requirement
 
@@ -130,6 +131,34 @@ def test_none_feasible_names_the_nearest_and_by_how_much_it_misses(make_run: Mak
     assert near.margins["delta1"] == min(c.margins["delta1"] for c in others)
     short = f"misses 0.850 by {near.margins['delta1']:.3f}"
     assert short in headline(run)
+
+
+def unmet(run: Run, *evaluations: Evaluation) -> Run:
+    """A search that ended with these, of which none is feasible."""
+    started = tuple(replace(e, origin="generator", feasible=False) for e in evaluations)
+    return replace(run, evaluations=started, confirmations=(), best_design=None, about={})
+
+
+def test_nearest_is_one_trained_to_the_end_though_a_short_training_seems_nearer(run: Run) -> None:
+    short = first(run, "rung 1", "pruned")
+    long = replace(first(run, "final", "complete"), margins={"params": -0.1, "delta1": 0.2})
+    near = nearest(unmet(run, short, long))
+    assert near is not None and near.number == long.number
+    assert "training images" not in headline(unmet(run, short, long))
+
+
+def test_a_short_training_is_told_with_its_spend(run: Run) -> None:
+    ended = unmet(run, first(run, "rung 1", "pruned"))
+    assert ", read after 1,600 training images, rung 1): delta1 0." in headline(ended)
+    note = "It was read after 1,600 training images, rung 1: requirements on accuracy are meant"
+    assert note in page(ended)
+
+
+def test_the_accuracy_of_a_design_that_was_never_trained_is_not_called_0(run: Run) -> None:
+    over = first(run, "counted", "pruned")
+    margins = {**over.margins, "delta1": 0.75}  # as a search counts what nobody measured
+    text = headline(unmet(run, replace(over, margins=margins)))
+    assert ", never trained): delta1 was never known; params " in text
 
 
 def test_a_requirement_met_without_its_safety_is_told_so(run: Run) -> None:

@@ -197,10 +197,11 @@ def test_a_damaged_run_json_does_not_stop_the_report(make_run: Maker, content: s
     assert "No design has been evaluated yet." in written(folder)
 
 
-def test_a_run_without_run_json_is_reported_from_its_study_file(make_run: Maker) -> None:
-    folder = make_run(trials=0)
-    (folder / "run.json").unlink()
-    assert "run.json: no such file" in " ".join(outline(written(folder)).texts)
+def test_a_study_file_alone_makes_no_run_and_nothing_is_written_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text('name = "mine"\n')
+    with pytest.raises(RunError, match=r"has no run\.json; give the run folder"):
+        command.main([str(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]
 
 
 def test_a_trial_that_still_runs_is_left_out_and_named(make_run: Maker) -> None:
@@ -237,6 +238,17 @@ def test_pictures_of_another_design_are_not_shown(make_run: Maker) -> None:
     parsed = outline(written(folder))
     assert parsed.elements["img"] == 0
     assert "its pictures are not shown" in " ".join(parsed.texts)
+
+
+def test_the_page_says_which_network_lies_in_best_and_its_own_number(whole: Path) -> None:
+    run = read_run(whole)
+    best = next(c for c in run.confirmations if c.key == run.chosen_key)
+    index = max(range(3), key=lambda i: best.readings[i].validation.delta1)  # type: ignore[union-attr]
+    own = best.readings[index].accuracy
+    assert own is not None and best.accuracy is not None and own != best.accuracy
+    sentence = f"network of fresh seed {index}, which was best on the search's validation data"
+    texts = " ".join(outline((whole / "report.html").read_text()).texts)
+    assert f"{sentence}; its own delta1 on held-out data is {own.delta1:.3f}." in texts
 
 
 def test_published_rows_are_drawn_only_beside_the_whole_eigen_test(make_run: Maker) -> None:

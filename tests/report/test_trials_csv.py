@@ -64,7 +64,7 @@ def test_the_same_records_give_the_same_bytes(make_run: Maker) -> None:
 
 
 def test_a_folder_without_a_study_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"neither run\.json nor study\.toml.*nano\.explore"):
+    with pytest.raises(RunError, match=r"has no run\.json.*nano\.explore"):
         write_trials_csv(tmp_path)
     with pytest.raises(RunError, match="no such folder"):
         write_trials_csv(tmp_path / "nowhere")

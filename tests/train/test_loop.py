@@ -14,8 +14,9 @@ from nano.data.sample import DepthSet, network_input
 from nano.design.design import Design
 from nano.errors import DataError, Diverged, InputError
 from nano.networks.depthnet import build
+from nano.networks.device import default_device, torch_device
 from nano.train.loop import CurvePoint, Stopped, Trained, train
-from nano.train.precision import cpu_has_bf16, denormals_flushed, resolve_precision, torch_device
+from nano.train.precision import cpu_has_bf16, denormals_flushed, resolve_precision
 from nano.train.recalibrate import recalibrate
 from nano.train.recipe import RECIPES, Recipe
 from nano.train.watch import EXPLOSION, Watch
@@ -167,6 +168,14 @@ def test_an_unknown_device_names_the_known(device: str) -> None:
 def test_an_absent_device_is_refused() -> None:
     with pytest.raises(InputError, match="torch sees no CUDA device here; use cpu"):
         torch_device("cuda")
+
+
+@pytest.mark.parametrize(("seen", "device"), [(True, "cuda"), (False, "cpu")])
+def test_the_default_is_the_gpu_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, seen: bool, device: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: seen)
+    assert default_device() == device
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,8 @@ def test_impossible_recipes_say_which_field(settings: dict[str, object], words: 
     ("plain", "words"),
     [
         ({"learning_rat": 1e-3}, "perhaps 'learning_rate'?"),
+        ({"lr": 1e-3}, "unknown key 'lr' (perhaps 'learning_rate'?)"),
+        ({"momentum": 0.9}, "unknown key 'momentum'; known: optimiser, learning_rate, betas"),
         ({"batch": "16"}, "batch"),
         ({"optimiser": "sgd"}, "'adamw' or 'adam'"),
         ({"name": "quik"}, "perhaps 'quick'?"),

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nano.errors import DataError, InputError, OutputError, RunError, StudyError
+from nano.errors import DataError, InputError, OutputError, RunError
 from nano.networks.model import load_model
 from nano.train.__main__ import main
 
@@ -64,8 +64,10 @@ def test_a_finished_training_is_not_repeated_and_not_overwritten(
     before = {file.name: file.stat().st_mtime_ns for file in out.iterdir()}
     train_tiny(study, out)
     assert "already trained" in capsys.readouterr().err
+    capsys.readouterr()
     with pytest.raises(RunError, match="another training, which differs in recipe, seed"):
-        train_tiny(study, out, "--seed", "1", "--set", "flip=0.0")
+        train_tiny(study, out, "--seed", "1", "--set", "flip=0.0", "--size", "64x64")
+    assert "preparing" not in capsys.readouterr().err
     assert {file.name: file.stat().st_mtime_ns for file in out.iterdir()} == before
 
 
@@ -93,11 +95,18 @@ def test_a_model_is_trained_further(study: list[str], tmp_path: Path) -> None:
         (["--set", "bach=4"], "unknown key 'bach' \\(perhaps 'batch'\\?\\)"),
         (["--set", "schedule=linear"], "'cosine' or 'constant'"),
         (["--steps", "0"], "steps = 0"),
+        (["--device", "tpu"], "use cpu, cuda or cuda:N"),
+        (["--size", "30x64"], "both sides must be multiples of"),
+        (["--seed", "-1"], "'-1' is no whole number from 0 up"),
     ],
 )
-def test_a_wrong_option_is_explained(options: list[str], words: str) -> None:
-    with pytest.raises(StudyError, match=words):
-        main(["depthnet-tiny", *options])
+def test_a_wrong_option_is_explained_before_any_data(
+    options: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=words):
+        main(["depthnet-tiny", "--cache", "cache", *options])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_divergence_is_one_line_and_leaves_no_model(study: list[str], tmp_path: Path) -> None:
@@ -111,8 +120,8 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="file/run: cannot be written: Not a directory"):
-        train_tiny(study, tmp_path / "file" / "run")
-    assert "step" not in capsys.readouterr().err
+        train_tiny(study, tmp_path / "file" / "run", "--size", "64x64")
+    assert "preparing" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
