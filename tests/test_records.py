@@ -23,6 +23,8 @@ from nano.records import (
     Confirmation,
     Evaluation,
     KeptModel,
+    Lesson,
+    Lessons,
     Measurement,
     Protocol,
     Reading,
@@ -40,6 +42,8 @@ RECORDS = (
     Evaluation,
     Confirmation,
     KeptModel,
+    Lesson,
+    Lessons,
     Spend,
     Cost,
     Design,
@@ -56,6 +60,7 @@ FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     tuple[int, int]: st.tuples(st.integers(0), st.integers(0)),
     dict[str, float]: TABLE,
     dict[str, str]: st.dictionaries(TEXT, TEXT, max_size=3),
+    dict[str, Any]: st.dictionaries(TEXT, NUMBER | TEXT, max_size=3),
 }
 
 
