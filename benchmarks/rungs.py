@@ -33,7 +33,7 @@ from nano.machine import cores
 from nano.score import Requirements, parse_requirement
 from nano.seeds import derive_seed
 
-DESIGNS = 20
+DESIGNS = 24
 SEEDS = 5
 ASKED = {"lowest_rank_correlation": ">= 0.7", "lowest_with_one_reading": ">= 0.7"}
 
