@@ -11,4 +11,6 @@ settings.register_profile(
 )
 settings.load_profile("nano")
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as nano.explore sets it, before numpy comes
+# Before numpy and torch come: the tests themselves run side by side, one process a core.
+for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(name, "1")

@@ -15,7 +15,14 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from nano.explore.caps import Caps
-from nano.explore.inquisitor import ENOUGH, Evidence, Foreseen, Inquisitor, collect
+from nano.explore.inquisitor import (
+    ENOUGH,
+    Evidence,
+    Foreseen,
+    Inquisitor,
+    Readings,
+    collect,
+)
 from nano.explore.levels import Levels
 from nano.records import Evaluation
 from nano.score import Requirements
@@ -34,33 +41,45 @@ class Belief:
     def __init__(self, caps: Caps, final: str = "final") -> None:
         self._caps = caps
         self._final = final
-        self._evidence = Evidence(Levels(caps))
+        self.levels = Levels(caps)
+        self._evidence = Evidence(self.levels)
+
+    def inquisitor(self, evaluations: Sequence[Evaluation]) -> Inquisitor | None:
+        """Fitted to all that was read; None, with a warning where it cannot be, if too little."""
+        readings = self._readings(evaluations)
+        if len(readings) < ENOUGH:
+            return None
+        try:
+            return Inquisitor(self._evidence, readings)
+        except (LinAlgError, ValueError) as unfit:
+            _log.warning("no belief about designs (%s): readings are taken as they are", unfit)
+            return None
 
     def holds(self, evaluations: Sequence[Evaluation]) -> dict[int, float]:
         """Probability, by trial number, that a design's true accuracy meets every bound.
 
         Only of designs trained to the end; empty while too little was read.
         """
-        tried = [e for e in evaluations if e.readings]
-        rows = [self._caps.prototype.nearest_genome(e.design) for e in tried]
-        readings = collect(
-            tried, np.array(rows, np.int64).reshape(-1, self._caps.prototype.layout.length),
-            self._final,
-        )  # fmt: skip
-        if len(readings) < ENOUGH:
+        inquisitor = self.inquisitor(evaluations)
+        if inquisitor is None:
             return {}
-        try:
-            inquisitor = Inquisitor(self._evidence, readings)
-        except (LinAlgError, ValueError) as unfit:
-            _log.warning("no belief about finalists (%s): taken as read", unfit)
-            return {}
+        readings = self._readings(evaluations)
         chances = probabilities(inquisitor.foresee(readings.genomes), self._caps.requirements)
-        final = {e.number for e in tried if e.readings[-1].stage == self._final}
+        final = {e.number for e in evaluations if e.readings and self._ended(e)}
         return {
-            number: float(p)
-            for number, p in zip(readings.numbers, chances, strict=True)
+            number: float(chance)
+            for number, chance in zip(readings.numbers, chances, strict=True)
             if number in final
         }
+
+    def _ended(self, evaluation: Evaluation) -> bool:
+        return evaluation.readings[-1].stage == self._final
+
+    def _readings(self, evaluations: Sequence[Evaluation]) -> Readings:
+        tried = [e for e in evaluations if e.readings]
+        rows = [self._caps.prototype.nearest_genome(e.design) for e in tried]
+        length = self._caps.prototype.layout.length
+        return collect(tried, np.array(rows, np.int64).reshape(-1, length), self._final)
 
 
 def probabilities(

@@ -5,35 +5,31 @@ from __future__ import annotations
 import numpy as np
 
 from nano.design.design import Design
-from nano.explore.cycle import GeneratorInquisitor
-from nano.explore.genomes import History
+from nano.explore.inquisitor import Inquisitor
+from nano.explore.levels import Levels
 from nano.records import Lesson, Lessons
 
 WIDENED = 1.1  # by how much a part is widened
 
 
-def lessons(proposer: GeneratorInquisitor, history: History, around: Design) -> Lessons | None:
-    """What is expected of a design when one part of it gets a tenth wider; None if too little read.
+def lessons(inquisitor: Inquisitor, levels: Levels, around: Design) -> Lessons:
+    """What is expected of a design when one part of it gets a tenth wider.
 
-    Costs are exact, delta1 is the inquisitor's expectation. A part whose widths are too small to
-    grow by a tenth grows by one channel a module.
+    Costs are exact, delta1 is the inquisitor's expectation. A module too narrow to grow by a tenth
+    grows by one channel.
 
     Args:
-        proposer: Holds generator and inquisitor.
-        history: Of the study.
+        inquisitor: Of the study.
+        levels: Of the study's genomes.
         around: The design that is varied.
     """
-    inquisitor = proposer.mind(history).inquisitor
-    if inquisitor is None:
-        return None
-    levels = proposer.levels
     genome = np.array([levels.caps.prototype.nearest_genome(around)], np.int64)
     names = [name for name in levels.groups if not name.endswith("depth")]
     rows = np.repeat(genome, len(names) + 1, axis=0)
     for row, name in enumerate(names, start=1):
         columns = levels.groups[name]
         widths = rows[row, columns]
-        wider = np.maximum(np.rint(widths * WIDENED), widths + 1)
+        wider = np.maximum(np.rint(widths * WIDENED).astype(np.int64), widths + 1)
         rows[row, columns] = np.where(widths > 0, wider, 0)
     delta1, _ = inquisitor.foresee(rows).accuracy()
     cost = levels.cost(rows)

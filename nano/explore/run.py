@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 
@@ -25,6 +26,7 @@ from nano.explore.interrupts import Interrupts
 from nano.explore.journal import Clock, account, logging_to
 from nano.explore.kinds import study_sampler
 from nano.explore.lab import judge
+from nano.explore.lessons import lessons
 from nano.explore.promotion import Promotion
 from nano.explore.search import Budget, Driver
 from nano.explore.storage import Store
@@ -32,9 +34,10 @@ from nano.explore.study import StudyFile
 from nano.explore.trainer import load_function
 from nano.explore.watch import JsonLines, Lines, LiveTable, Quiet, terminal
 from nano.explore.workers import Bench, Pool
+from nano.files import to_plain
 from nano.machine import cores
 from nano.networks.device import default_device
-from nano.records import Confirmation
+from nano.records import Confirmation, Evaluation
 from nano.report.findings import headline
 from nano.report.page import write_report
 from nano.report.run import read_run
@@ -296,6 +299,20 @@ def _confirm(study: StudyFile, driver: Driver, store: Store) -> list[Confirmatio
     return found
 
 
+def _lessons(
+    study: StudyFile, evaluations: Sequence[Evaluation], best: Confirmation | None
+) -> dict[str, Any]:
+    """What the study taught about the chosen design; nothing where none was chosen."""
+    around = next((e.design for e in evaluations if best is not None and e.key == best.key), None)
+    belief = Belief(
+        Caps(prototype=study.family(), requirements=study.requirements(), size=study.size)
+    )
+    inquisitor = belief.inquisitor(evaluations) if around is not None else None
+    if around is None or inquisitor is None:
+        return {}
+    return {"lessons": to_plain(lessons(inquisitor, belief.levels, around))}
+
+
 def _conclude(
     study: StudyFile,
     options: Options,
@@ -325,6 +342,7 @@ def _conclude(
     elif confirmations is not None:
         folder.remove_best()
     summary = found.summary() | {
+        **_lessons(study, evaluations, found.best),
         "exit_code": code,
         "seconds": clock.total(),
         "workers": options.workers,

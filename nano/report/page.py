@@ -9,8 +9,8 @@ from pathlib import Path
 from nano.cost.table import part_rows
 from nano.design.design import Design
 from nano.errors import RunError
-from nano.files import write_text
-from nano.records import Evaluation, KeptModel
+from nano.files import from_plain, write_text
+from nano.records import Evaluation, KeptModel, Lessons
 from nano.report import anatomy, asked, learning, numbers, plots, tables
 from nano.report.cost_plot import accuracy_against_cost
 from nano.report.findings import (
@@ -77,6 +77,7 @@ def _sections(run: Run, problems: list[str]) -> list[tuple[str, str, Html | None
         ("search", "The search", _search(run, problems)),
         ("learned", "How the generator learned", _learned(run)),
         ("network", "The network", _network(run, subject, problems)),
+        ("lessons", "What its parts are worth", _lessons(run, problems)),
         ("panel", "What it sees", _panel(run, subject, problems)),
         ("trials", "All trials", _trials(run)),
         ("limits", "What this does not say", asked.limits(run)),
@@ -291,6 +292,23 @@ def _learned(run: Run) -> Html | None:
     )
     told = learning.calibration(learning.expectations(run))
     return join([tag("p", text, told), _figure(figure, caption, wide=True)])
+
+
+def _lessons(run: Run, problems: list[str]) -> Html | None:
+    plain = run.summary.get("lessons")
+    if plain is None:
+        return None
+    try:
+        lessons = from_plain(Lessons, plain, f"{run.folder / 'run.json'}: lessons", RunError)
+    except RunError as error:
+        problems.append(str(error))
+        return None
+    caption = (
+        "What the records of this study let one expect when one part of the chosen design gets a "
+        "tenth wider: an expectation, never trained. The change of the parameters is exact."
+    )
+    figure = learning.lessons_figure(lessons)
+    return join([tag("p", learning.told_lessons(lessons)), _figure(figure, caption, wide=True)])
 
 
 def _best_curves(run: Run, problems: list[str]) -> list[tuple[str, Sequence[CurveRow]]]:

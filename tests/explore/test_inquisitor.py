@@ -4,52 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from random import Random
 
 import numpy as np
 import pytest
+from made_up_world import CAPS, EVIDENCE, LEVELS, REQUIRED, SMALL, genomes, law, readings
 
-from nano.design.presets import prototype
-from nano.explore.caps import Caps
-from nano.explore.inquisitor import Evidence, Inquisitor, Readings, collect, log_errors, scores
-from nano.explore.levels import Genomes, Levels
+from nano.explore.inquisitor import Inquisitor, Readings, collect, log_errors, scores
 from nano.explore.stages import Judge, counted
 from nano.records import Accuracy, Evaluation, Reading
-from nano.score import Requirements, Utility
+from nano.score import Utility
 
-SMALL = prototype("depthnet-small")
-REQUIRED = Requirements.parse({"params": "<= 60k", "delta1": ">= 0.6"})
-CAPS = Caps(prototype=SMALL, requirements=REQUIRED, size=(32, 96))
-LEVELS = Levels(CAPS)
-EVIDENCE = Evidence(LEVELS)
 JUDGE = Judge(utility=Utility(), requirements=REQUIRED)
-
-
-def genomes(count: int, seed: int = 0) -> Genomes:
-    random = Random(seed)
-    drawn = [
-        SMALL.expand({k.name: k.at(random.random()) for k in SMALL.knobs}, i) for i in range(count)
-    ]
-    return LEVELS.repaired(LEVELS.of(np.array(drawn)))
-
-
-def law(rows: Genomes) -> np.ndarray:
-    """Log errors of a made-up world: power laws of the parameters and of stage 3's squeeze."""
-    cost = LEVELS.cost(rows)
-    squeeze = rows[:, LEVELS.groups["stage 3 squeeze"]].sum(axis=1)
-    first = -0.2 * np.log(cost.params) - 0.1 * np.log(squeeze)
-    return np.stack([first + 1.2, 0.7 * first], axis=1)
-
-
-def readings(rows: Genomes, noise: float, seed: int = 0) -> Readings:
-    random = np.random.default_rng(seed)
-    logs = law(rows) + noise * random.standard_normal((len(rows), 1))
-    return Readings(
-        genomes=rows,
-        logs=logs,
-        noise_scale=np.ones(len(rows)),
-        numbers=tuple(range(len(rows))),
-    )
 
 
 def evaluation(number: int, **stages: float) -> Evaluation:
