@@ -149,7 +149,7 @@ def told_lessons(lessons: Lessons) -> str:
     )
     idle = [one.part for one in ranked if abs(one.delta1) < abs(ranked[0].delta1) / 10]
     text = (
-        f"From {lessons.read} designs the inquisitor expects of the design below, made a tenth "
+        f"From {lessons.read} designs the inquisitor expects of the chosen design, made a tenth "
         f"wider in one part, most from: {best}. "
     )
     if idle:
