@@ -43,7 +43,7 @@ PERIOD = 8  # proposals of which `Settings.unscreened` are not judged
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the cycle is made of; the defaults measured best (benchmarks/search).
+    """What the cycle is made of; the defaults are a first choice, not yet proved.
 
     Attributes:
         inquisitor: Judge networks before they are tried; without it the generator learns from

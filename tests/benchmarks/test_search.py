@@ -25,6 +25,7 @@ from benchmarks.search.replay import Record, replay
 from benchmarks.search.rivals import COPIES, Copies, Evolution
 from benchmarks.search.widths import filled, fit, masked, scaled, to_caps
 from nano.cost.count import count
+from nano.design.design import Design
 from nano.errors import InputError
 from nano.explore.genomes import History
 from nano.explore.stages import Judge, counted
@@ -126,9 +127,9 @@ def test_rivals_keep_to_the_caps_and_propose_nothing_twice(
     seen = []
     read = Analytic.read
 
-    def noted(self: Analytic, design: object, stage: str, start: int) -> tuple[float, float]:
+    def noted(self: Analytic, design: Design, stage: str, start: int) -> tuple[float, float]:
         seen.append(design)
-        return read(self, design, stage, start)  # type: ignore[arg-type]
+        return read(self, design, stage, start)
 
     monkeypatch.setattr(Analytic, "read", noted)
     monkeypatch.setattr("benchmarks.search.replay.EVERY", 1000)
