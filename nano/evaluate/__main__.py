@@ -62,9 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from nano.evaluate.panels import panel_of
     from nano.evaluate.run import evaluate
     from nano.files import to_plain, write_text
+    from nano.memory import keep_freed_memory
     from nano.networks.device import default_device, torch_device
     from nano.networks.model import load_model
 
+    keep_freed_memory()
     device = str(torch_device(options.device or default_device()))  # before minutes of reading
     model = load_model(options.model)
     data, protocol = chosen(options, model)

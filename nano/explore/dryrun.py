@@ -26,6 +26,7 @@ from nano.explore.run import CHANCES, default_workers, threads_each
 from nano.explore.study import StudyFile
 from nano.explore.trainer import load_function
 from nano.files import to_plain
+from nano.memory import keep_freed_memory
 from nano.networks.device import default_device
 from nano.report.numbers import count as shortened
 from nano.report.numbers import duration, percent
@@ -187,6 +188,7 @@ def _predict(
     import torch
 
     torch.set_num_threads(threads_each(workers))
+    keep_freed_memory()  # as the workers do
     named = _named(caps)
     middle = named["preset within the caps"]
     largest = named["largest"] if caps.fit(named["largest"]) else middle

@@ -28,6 +28,7 @@ from nano.explore.workers import (
     Searched,
     Task,
 )
+from nano.memory import keep_freed_memory
 from nano.records import Evaluation
 from nano.train.loop import Stopped
 
@@ -45,6 +46,7 @@ def serve(connection: Connection, stop: Any, bench: Bench, driver: int) -> None:
         driver: The driver's process id.
     """
     _take_leave_of_the_terminal()
+    keep_freed_memory()
     threading.Thread(target=_outlive_nobody, args=(driver,), daemon=True).start()
 
     def stopping() -> bool:

@@ -78,9 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from nano.design.presets import load_design
     from nano.files import to_plain
+    from nano.memory import keep_freed_memory
     from nano.networks.device import default_device, torch_device
     from nano.networks.model import load_model
 
+    keep_freed_memory()
     # Everything that can be wrong comes before the minutes that data may take.
     device = str(torch_device(options.device or default_device()))
     recipe = chosen_recipe(options)
