@@ -30,6 +30,7 @@ from nano.explore.caps import Caps
 from nano.explore.study import StudyFile, parse_study, read_study
 from nano.explore.trainer import BuiltIn, Job
 from nano.machine import cores
+from nano.memory import keep_freed_memory
 from nano.score import Requirements, parse_requirement
 from nano.seeds import derive_seed
 
@@ -95,6 +96,7 @@ def random_designs(caps: Caps, wanted: int, *, seed: int) -> list[Design]:
 
 def _read(plain: dict[str, Any], job: Training) -> dict[str, float]:
     torch.set_num_threads(1)
+    keep_freed_memory()  # as the workers of a study do
     study = parse_study(plain, "study")
     trainer = BuiltIn(
         sets=prepare_sets(study.data, Path(), default_cache()),
