@@ -9,7 +9,6 @@ is not charged: it is the same for every method.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,7 +28,6 @@ from nano.seeds import derive_seed
 KEEP = 0.34  # share of a rung that may go on
 FINALISTS = 3
 STARTS = 3  # fresh ones of each finalist
-CHANCES = 3  # batches of finalists, as in the product
 EVERY = 10  # trials between checkpoints, where no spend is given
 SHARES = 20  # checkpoints, where one is
 
@@ -226,12 +224,9 @@ class _Run:
         )
 
     def _choice(self) -> Confirmation | None:
-        ranked = finalists(self.told, len(self.told), self._belief.holds(self.told))
-        picked = list({one.key: one for one in ranked}.values())[: CHANCES * FINALISTS]
         reference = [one for one in self.told if one.origin == "prototype"]
         found: dict[str, Confirmation] = {}
-        for first in range(0, len(picked), FINALISTS):
-            batch: Sequence[Evaluation] = picked[first : first + FINALISTS]
+        for batch in finalists(self.told, FINALISTS, self._belief.holds(self.told)):
             found |= {one.key: self._confirm(one) for one in (*batch, *reference)}
             choice = chosen(list(found.values()), self._judge)
             if choice is not None:

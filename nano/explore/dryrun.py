@@ -22,7 +22,8 @@ from nano.data.sets import KittiTable, sources
 from nano.design.design import Design
 from nano.errors import DataError
 from nano.explore.caps import Caps
-from nano.explore.run import CHANCES, default_workers, threads_each
+from nano.explore.findings import CHANCES
+from nano.explore.run import default_workers, threads_each
 from nano.explore.study import StudyFile
 from nano.explore.trainer import load_function
 from nano.files import to_plain
@@ -288,7 +289,7 @@ def _text(study: StudyFile, found: dict[str, Any]) -> str:
     lines.append(
         f"spend: about {spend['search_images']:,} training images in {spend['trials']} trials, then"
         f" {spend['confirm_images']:,} to confirm one batch of finalists with the reference (up to"
-        f" {CHANCES} batches where none holds)"
+        f" {len(CHANCES)} batches where none holds)"
     )
     if data["state"] == "missing":
         lines += [f"data are missing: {data['reason']}", f"  {data['remedy']}"]

@@ -11,41 +11,47 @@ from nano.explore.stages import Judge
 from nano.records import Confirmation, Evaluation, spend
 from nano.score import AT_MOST_COUNTED
 
-LIKELY = 0.5  # probability to hold from which a design is confirmed in the order of its score
+# Probability to hold from which a design is confirmed in the order of its score, batch by batch:
+# where a bold batch failed, the next one is more careful.
+CHANCES = (0.5, 0.8, 0.95)
 
 
 def finalists(
     evaluations: Sequence[Evaluation], wanted: int, holds: Mapping[int, float] | None = None
-) -> list[Evaluation]:
-    """The designs to confirm, best first.
+) -> list[list[Evaluation]]:
+    """The designs to confirm: one batch for each of `CHANCES`, the next for where none holds.
 
-    Those that are likely to hold, by observed score; then those that were observed feasible and
-    are less likely to, the likeliest first. Without ``holds`` the observed feasible ones by score.
+    A batch has those of the best observed score among the designs that are likely enough to hold,
+    then the likeliest of the rest that were observed feasible. Without ``holds`` the observed
+    feasible ones by score. No design comes twice.
 
     Args:
         evaluations: Finished ones.
-        wanted: How many at most.
+        wanted: How many in a batch at most.
         holds: Probability by trial number that a design meets the requirements in truth, see
             `nano.explore.belief.Belief`.
     """
     holds = holds or {}
-    likely = {number for number, chance in holds.items() if chance >= LIKELY}
-    ready = [
-        e
-        for e in evaluations
+    left = {
+        e.key: e
+        for e in sorted(evaluations, key=lambda e: e.netscore or 0.0)  # of twins, the better one
         if e.netscore is not None
         and e.stage == "final"
         and e.reason is None
-        and (e.feasible or (e.number in likely and _affordable(e)))
-    ]
+        and (e.feasible or (holds.get(e.number, 0.0) >= CHANCES[0] and _affordable(e)))
+    }
+    batches: list[list[Evaluation]] = []
+    for likely in CHANCES:
 
-    def rank(evaluation: Evaluation) -> tuple[bool, float, float]:
-        score = evaluation.netscore or 0.0
-        if evaluation.number in likely or not holds:
-            return False, 0.0, -score
-        return True, -holds.get(evaluation.number, 0.0), -score
+        def rank(evaluation: Evaluation, likely: float = likely) -> tuple[float, float]:
+            chance = holds.get(evaluation.number, 0.0)
+            caution = 0.0 if not holds or chance >= likely else 1 - chance
+            return caution, -(evaluation.netscore or 0.0)
 
-    return sorted(ready, key=rank)[:wanted]
+        batches.append(sorted(left.values(), key=rank)[:wanted])
+        for evaluation in batches[-1]:
+            del left[evaluation.key]
+    return [batch for batch in batches if batch]
 
 
 def _affordable(evaluation: Evaluation) -> bool:

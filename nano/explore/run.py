@@ -44,7 +44,6 @@ from nano.report.run import read_run
 from nano.report.tables import write_trials_csv
 
 _log = logging.getLogger("nano.explore")
-CHANCES = 3  # batches of finalists that are confirmed before the study says that none is feasible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,8 +276,8 @@ def _driver(
 def _confirm(study: StudyFile, driver: Driver, store: Store) -> list[Confirmation] | None:
     """Fresh seeds for the finalists, and for the prototype as the reference.
 
-    Where none of the wanted finalists holds, the next ones get their chance, up to three times as
-    many; all of them are shown, so that a claim found late can be read as such.
+    Where none of a batch holds, the next, more careful one gets its chance; all of them are shown,
+    so that a claim found late can be read as such.
     """
     evaluations = store.evaluations()
     wanted = study.stages.confirm
@@ -286,11 +285,10 @@ def _confirm(study: StudyFile, driver: Driver, store: Store) -> list[Confirmatio
     found: list[Confirmation] = []
     caps = Caps(prototype=study.family(), requirements=study.requirements(), size=study.size)
     holds = Belief(caps).holds(evaluations)
-    picked = finalists(evaluations, CHANCES * wanted.designs, holds)
-    for first in range(0, len(picked), wanted.designs):
-        batch = [*picked[first : first + wanted.designs], *(reference if first == 0 else [])]
+    for batch in finalists(evaluations, wanted.designs, holds):
+        tried = batch if found else [*batch, *reference]
         known = {confirmation.key for confirmation in found}  # the reference may be picked, too
-        confirmed = driver.confirm([*{e.key: e for e in batch if e.key not in known}.values()])
+        confirmed = driver.confirm([*{e.key: e for e in tried if e.key not in known}.values()])
         if confirmed is None:
             return None
         found += confirmed

@@ -35,16 +35,35 @@ def evaluation(number: int, delta1: float, stage: str = "final") -> Evaluation:
 
 
 def test_without_a_belief_the_observed_feasible_come_by_score() -> None:
-    found = finalists([evaluation(i, d) for i, d in enumerate((0.51, 0.6, 0.49))], 5)
+    (found,) = finalists([evaluation(i, d) for i, d in enumerate((0.51, 0.6, 0.49))], 5)
     assert {e.number for e in found} == {0, 1}
     assert (found[0].netscore or 0) >= (found[1].netscore or 0)
 
 
 def test_the_likely_come_by_score_before_the_lucky_by_likelihood() -> None:
     trials = [evaluation(i, d) for i, d in enumerate((0.51, 0.52, 0.60, 0.499))]
-    found = finalists(trials, 5, {0: 0.1, 1: 0.3, 2: 0.9, 3: 0.6})
+    (found,) = finalists(trials, 5, {0: 0.1, 1: 0.3, 2: 0.9, 3: 0.6})
     assert {e.number for e in found[:2]} == {2, 3}  # 3 missed by bad luck
     assert [e.number for e in found[2:]] == [1, 0]
+
+
+def test_after_a_bold_batch_the_next_one_is_more_careful() -> None:
+    trials = [evaluation(i, d) for i, d in enumerate((0.51, 0.52, 0.53, 0.54, 0.55, 0.56))]
+    by_score = [e.number for e in sorted(trials, key=lambda e: -(e.netscore or 0))]
+    holds = dict(zip(by_score, (0.6, 0.7, 0.55, 0.85, 0.97, 0.99), strict=True))
+    found = finalists(trials, 1, holds)
+    assert [[e.number for e in batch] for batch in found] == [[by_score[i]] for i in (0, 3, 4)]
+
+
+def test_where_too_few_are_likely_the_likeliest_fill_the_batch() -> None:
+    trials = [evaluation(i, d) for i, d in enumerate((0.51, 0.52, 0.53))]
+    found = finalists(trials, 2, {0: 0.2, 1: 0.4, 2: 0.3})
+    assert [[e.number for e in batch] for batch in found] == [[1, 2], [0]]
+
+
+def test_twins_are_one_finalist() -> None:
+    twins = [evaluation(0, 0.51), replace(evaluation(0, 0.52), number=1)]
+    assert [[e.number for e in batch] for batch in finalists(twins, 3)] == [[1]]
 
 
 def test_one_over_a_cap_or_ended_at_a_rung_is_no_finalist_however_likely() -> None:

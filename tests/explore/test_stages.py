@@ -286,13 +286,17 @@ def test_the_choice_is_made_by_validation_and_only_judged_by_the_test_split(
 
 
 def finished(start: Evaluation, number: int, delta1: float, stage: str = "final") -> Evaluation:
-    return small(start, number, stage=stage, accuracy=Accuracy(delta1=delta1, abs_rel=0.3))
+    design = replace(start.design, stem=replace(start.design.stem, width=4 + number))
+    accuracy = Accuracy(delta1=delta1, abs_rel=0.3)
+    return small(start, number, stage=stage, design=design, accuracy=accuracy)
 
 
 def test_finalists_are_the_feasible_ones_with_the_best_score(start: Evaluation) -> None:
     evaluations = [finished(start, i, d) for i, d in enumerate((0.55, 0.4, 0.7, 0.6, 0.505))]
-    assert [e.number for e in finalists(evaluations, 2)] == [2, 3]
-    assert [e.number for e in finalists(evaluations, 9)] == [2, 3, 0]  # 0.505 lacks the safety
+    by_two, by_nine = finalists(evaluations, 2), finalists(evaluations, 9)
+    # 0.505 lacks the safety
+    assert [[e.number for e in batch] for batch in by_two] == [[2, 3], [0]]
+    assert [[e.number for e in batch] for batch in by_nine] == [[2, 3, 0]]
 
 
 def test_without_a_claim_the_exit_code_is_3(start: Evaluation) -> None:
