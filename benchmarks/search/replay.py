@@ -178,6 +178,7 @@ class _Run:
             asked.design,
             origin=asked.origin,
             seed=asked.seed,
+            proposal=asked.proposal,
             size=self._problem.caps.size,
             judge=self._judge,
         )

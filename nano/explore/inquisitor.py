@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from random import Random
 from statistics import fmean
 
 import numpy as np
@@ -72,13 +71,11 @@ class Evidence:
     @cached_property
     def _reference(self) -> tuple[Floats, Floats, Floats, Floats]:
         """Mean and sd over the space within the caps: the same for every history."""
-        random = Random(0)
-        prototype = self.levels.caps.prototype
-        drawn = [
-            prototype.expand({k.name: k.at(random.random()) for k in prototype.knobs}, i)
-            for i in range(_REFERENCE)
-        ]
-        genomes = self.levels.repaired(self.levels.of(np.array(drawn)))
+        random = np.random.default_rng(0)
+        levels = np.empty((_REFERENCE, self.levels.caps.prototype.layout.length))
+        for group in self.levels.groups.values():  # what means the same moves together
+            levels[:, group] = random.random((_REFERENCE, 1))
+        genomes = self.levels.repaired(levels)
         summaries, genes = self.summaries(genomes), self.levels.of(genomes)
         return (
             summaries.mean(axis=0),
