@@ -25,13 +25,14 @@ from random import Random
 import numpy as np
 
 from benchmarks.search.problem import FINAL
-from benchmarks.search.widths import Floats, Genomes, scaled
+from benchmarks.search.widths import scaled
 from nano.cost.count import count
 from nano.cost.population import count_population
 from nano.design.design import Design
 from nano.design.presets import prototype
 from nano.design.prototype import Prototype
 from nano.explore.caps import Caps
+from nano.explore.levels import Floats, Genomes
 from nano.score import Requirements, Utility
 from nano.seeds import derive_seed
 

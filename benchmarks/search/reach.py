@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.search.analytic import Analytic, required_delta1
-from benchmarks.search.widths import Genomes, depth_columns, filled, fit, masked
+from benchmarks.search.widths import depth_columns, filled, masked
+from nano.explore.levels import Genomes, Levels
 
 _PARENTS = 60
 _CHILDREN = 300
@@ -23,6 +24,7 @@ def reach(problem: Analytic, *, generations: int, seed: int) -> tuple[float, Gen
     parents = np.array([preset] * _PARENTS, dtype=np.int64)
     kept = np.array([-np.inf] * _PARENTS)
     depths = depth_columns(family)
+    fit = Levels(problem.caps).fit
     for generation in range(generations):
         step = 0.5 * 0.05 ** (generation / generations)
         mothers, fathers = parents[random.integers(_PARENTS, size=(2, _CHILDREN))]
@@ -37,7 +39,7 @@ def reach(problem: Analytic, *, generations: int, seed: int) -> tuple[float, Gen
         wide[:, depths] = full[:, depths] + deeper
         children = masked(family, wide)
         scores, delta1 = problem.scores(children)
-        bad = (delta1 < required) | ~fit(problem.caps, children)
+        bad = (delta1 < required) | ~fit(children)
         scores = np.where(bad, -np.inf, scores)
         parents, kept = np.concatenate([parents, children]), np.concatenate([kept, scores])
         best = np.argsort(-kept)[:_PARENTS]

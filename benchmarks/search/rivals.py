@@ -22,20 +22,20 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from benchmarks.search.problem import Problem
-from benchmarks.search.widths import Floats, depth_columns, filled, masked, to_caps
+from benchmarks.search.widths import depth_columns, filled, masked, to_caps
 from nano.design.genes import Genome
 from nano.design.prototype import Prototype
 from nano.explore.caps import Caps
 from nano.explore.genomes import GenomeSampler, History, Proposal
 from nano.explore.kinds import study_sampler
+from nano.explore.levels import Floats
 from nano.explore.samplers import (
-    FIXED,
     GENOME,
     SEED,
     CappedSampler,
     EvolutionSampler,
     SamplerFactory,
-    open_parameter,
+    WholeSampler,
     sampler_factory,
     space,
 )
@@ -85,40 +85,16 @@ def _cmaes(prototype: Prototype, seed: int) -> BaseSampler:
         return optuna.samplers.CmaEsSampler(x0=knobs, seed=seed, with_margin=True)
 
 
-class Repeated(BaseSampler):
+class Repeated(WholeSampler):
     """No search: the prototype, shrunk to the caps, trained again and again."""
 
-    def __init__(self, caps: Caps, seed: int) -> None:
-        self._caps = caps
-        self._seed = seed
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """All knobs."""
-        return space(self._caps.prototype)
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
+    def propose(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
         """The knobs of the design that fits; its genome goes to the trial."""
-        if FIXED in trial.system_attrs:
-            return {}
         prototype = self._caps.prototype
         design = list(self._caps.first().values())[-1]
         genome = prototype.genome_of(design)
         study._storage.set_trial_system_attr(trial._trial_id, GENOME, genome)
         return {**prototype.knobs_of(design), SEED: 0}
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Only reached for parameters that an enqueued trial left open: the preset's value."""
-        return open_parameter(self._caps.prototype, param_name, self._seed, trial.number)
 
 
 class Copies:

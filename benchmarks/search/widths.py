@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nano.cost.population import count_population
 from nano.design.genes import Genome
 from nano.design.prototype import Prototype
 from nano.explore.caps import Caps
+from nano.explore.levels import Floats, Genomes, Levels, active
 
-Genomes = NDArray[np.int64]
-Floats = NDArray[np.float64]
 _HALVINGS = 24
 
 
@@ -30,11 +27,7 @@ def depth_columns(prototype: Prototype) -> list[int]:
 def masked(prototype: Prototype, genomes: Floats | Genomes) -> Genomes:
     """`Prototype.masked` of every row: whole, within bounds, 0 where no module is."""
     whole = np.clip(np.rint(genomes), *bounds(prototype)).astype(np.int64)
-    for stage in prototype.layout.stages:
-        absent = np.arange(stage.deepest) >= whole[:, stage.depth, None]
-        for part in (stage.squeeze, stage.expand, stage.width):
-            whole[:, part][absent] = 0
-    return whole
+    return whole * active(prototype, whole)
 
 
 def filled(prototype: Prototype, genomes: Genomes) -> Genomes:
@@ -58,15 +51,6 @@ def scaled(prototype: Prototype, genome: Genome | Floats, factor: float) -> Geno
     return masked(prototype, row)
 
 
-def fit(caps: Caps, genomes: Genomes) -> NDArray[np.bool_]:
-    """Whether each row is within every counted cap."""
-    costs = count_population(genomes, caps.prototype, caps.size)
-    inside = np.ones(len(genomes), dtype=bool)
-    for item in caps.requirements.counted.items:
-        inside &= getattr(costs, item.name) <= item.bound - item.safety
-    return inside
-
-
 def to_caps(caps: Caps, genome: Genome | Floats, *, grow: bool) -> Genome | None:
     """The genome with all widths times one factor, the largest within the caps.
 
@@ -78,17 +62,18 @@ def to_caps(caps: Caps, genome: Genome | Floats, *, grow: bool) -> Genome | None
     Returns:
         None where no factor is small enough.
     """
+    fit = Levels(caps).fit
     whole = scaled(caps.prototype, genome, 1.0)
-    if not grow and fit(caps, whole)[0]:
+    if not grow and fit(whole)[0]:
         return tuple(whole[0].tolist())
     low, high = np.log(0.02), np.log(10.0) if grow else 0.0
     best = scaled(caps.prototype, genome, np.exp(low))
-    if not fit(caps, best)[0]:
+    if not fit(best)[0]:
         return None
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         tried = scaled(caps.prototype, genome, np.exp(middle))
-        if fit(caps, tried)[0]:
+        if fit(tried)[0]:
             low, best = middle, tried
         else:
             high = middle

@@ -13,15 +13,13 @@ from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from nano.design.design import Design, design_from_plain
 from nano.design.genes import Genome
 from nano.errors import RunError
 from nano.explore.caps import Caps
-from nano.explore.samplers import FIXED, GENOME, NOTES, SEED, Exhausted, open_parameter, space
+from nano.explore.samplers import FIXED, GENOME, NOTES, SEED, Exhausted, WholeSampler
 from nano.records import Evaluation, evaluation_from_plain
 from nano.seeds import derive_seed
 
@@ -70,7 +68,7 @@ class Proposer(Protocol):
         """
 
 
-class GenomeSampler(BaseSampler):
+class GenomeSampler(WholeSampler):
     """Takes a proposer's first genome that is new and within the caps.
 
     Args:
@@ -80,28 +78,16 @@ class GenomeSampler(BaseSampler):
     """
 
     def __init__(self, proposer: Proposer, caps: Caps, seed: int) -> None:
+        super().__init__(caps, seed)
         self._proposer = proposer
-        self._caps = caps
-        self._seed = seed
-        self._space = space(caps.prototype)
         self._read: dict[tuple[int, int], Evaluation] = {}  # a finished trial never changes
 
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Always the whole space: it never changes within a study."""
-        return self._space
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
+    def propose(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
         """Knobs nearest to the proposed genome, and its seed; the genome goes to the trial.
 
         Raises:
             Exhausted: No proposal is new and within the caps.
         """
-        if FIXED in trial.system_attrs:
-            return {}  # enqueued, or interrupted before: it has its parameters
         proposal = self._first_new(study, trial)
         prototype = self._caps.prototype
         knobs = prototype.knobs_of(prototype.design(proposal.genome))
@@ -112,16 +98,6 @@ class GenomeSampler(BaseSampler):
         ):
             study._storage.set_trial_system_attr(trial._trial_id, name, value)
         return {**knobs, SEED: proposal.seed}
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Only reached for parameters that an enqueued trial left open: the preset's value."""
-        return open_parameter(self._caps.prototype, param_name, self._seed, trial.number)
 
     def _first_new(self, study: optuna.Study, trial: FrozenTrial) -> Proposal:
         trials = study.get_trials(deepcopy=False)

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from random import Random
 from statistics import fmean
 
 import numpy as np
@@ -24,7 +25,7 @@ from nano.score import ACCURACY_FORMS, LEAST_ABS_REL, Utility
 ENOUGH = 4  # designs read before the inquisitor has a say
 REFIT = 8  # hyperparameters are those of the first 8, 16, 24, ... designs
 _FIT_ON = 256  # of the designs read, at most: fitting costs the cube of it
-_REFERENCE = 512  # genomes whose spread standardises the summaries
+_REFERENCE = 96  # genomes whose spread standardises the summaries
 _FAR = 0.3  # of a log error above the median: a third more error than most designs make
 _LEAST_ERROR = 1e-4  # delta1 of 1 still has a logarithm
 # Before a study has pairs of a rung and a final reading: the sd by which log errors differ beyond
@@ -71,11 +72,13 @@ class Evidence:
     @cached_property
     def _reference(self) -> tuple[Floats, Floats, Floats, Floats]:
         """Mean and sd over the space within the caps: the same for every history."""
-        random = np.random.default_rng(0)
-        levels = np.empty((_REFERENCE, self.levels.caps.prototype.layout.length))
-        for group in self.levels.groups.values():  # what means the same moves together
-            levels[:, group] = random.random((_REFERENCE, 1))
-        genomes = self.levels.repaired(levels)
+        random = Random(0)
+        prototype = self.levels.caps.prototype
+        drawn = [
+            prototype.expand({k.name: k.at(random.random()) for k in prototype.knobs}, i)
+            for i in range(_REFERENCE)
+        ]
+        genomes = self.levels.repaired(self.levels.of(np.array(drawn)))
         summaries, genes = self.summaries(genomes), self.levels.of(genomes)
         return (
             summaries.mean(axis=0),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nano.cost.population import PopulationCost, count_population
+from nano.design.prototype import Prototype
 from nano.explore.caps import Caps
 
 Floats = NDArray[np.float64]
@@ -20,6 +21,16 @@ Genomes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _HALVINGS = 12  # of the share of a genome that is kept: to a four-thousandth
+
+
+def active(prototype: Prototype, genomes: Genomes) -> Flags:
+    """Which genes N x D mean something: those of modules within their stage's depth."""
+    flags = np.ones(genomes.shape, np.bool_)
+    for stage in prototype.layout.stages:
+        there = np.arange(stage.deepest) < genomes[:, stage.depth, None]
+        for part in (stage.squeeze, stage.expand, stage.width):
+            flags[:, part] = there
+    return flags
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +77,7 @@ class Levels:
 
     def active(self, genomes: Genomes) -> Flags:
         """Which genes N x D mean something: those of modules within their stage's depth."""
-        flags = np.ones(genomes.shape, np.bool_)
-        for stage in self.caps.prototype.layout.stages:
-            there = np.arange(stage.deepest) < genomes[:, stage.depth, None]
-            for part in (stage.squeeze, stage.expand, stage.width):
-                flags[:, part] = there
-        return flags
+        return active(self.caps.prototype, genomes)
 
     # --- groups of genes that mean the same thing ------------------------------------------------
 

@@ -10,6 +10,7 @@ on where another stopped.
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
@@ -70,20 +71,26 @@ def sampler_factory(kind: str, prototype: Prototype, trials: int) -> SamplerFact
     return factories[kind]
 
 
-class CappedSampler(BaseSampler):
-    """Lets an inner sampler propose until the design is new and within the caps.
+class WholeSampler(BaseSampler):
+    """The frame of samplers that propose all knobs and the seed of a design at once.
 
     Args:
-        factory: Makes the inner sampler of one proposal from its seed.
         caps: The counted bounds; hold the prototype.
         seed: The study's.
     """
 
-    def __init__(self, factory: SamplerFactory, caps: Caps, seed: int) -> None:
-        self._factory = factory
+    def __init__(self, caps: Caps, seed: int) -> None:
         self._caps = caps
         self._seed = seed
         self._space = space(caps.prototype)
+
+    @abstractmethod
+    def propose(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        """Knobs and seed of the design to try.
+
+        Raises:
+            Exhausted: There seems to be none left.
+        """
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -94,13 +101,35 @@ class CappedSampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Knobs and seed of a design that is new and within the caps.
+        """What `propose` says, but for a trial that has its parameters: enqueued, or begun."""
+        return {} if FIXED in trial.system_attrs else self.propose(study, trial)
 
-        Raises:
-            Exhausted: There seems to be none left.
-        """
-        if FIXED in trial.system_attrs:
-            return {}  # enqueued, or interrupted before: it has its parameters
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Only reached for parameters that an enqueued trial left open: the preset's value."""
+        return open_parameter(self._caps.prototype, param_name, self._seed, trial.number)
+
+
+class CappedSampler(WholeSampler):
+    """Lets an inner sampler propose until the design is new and within the caps.
+
+    Args:
+        factory: Makes the inner sampler of one proposal from its seed.
+        caps: The counted bounds; hold the prototype.
+        seed: The study's.
+    """
+
+    def __init__(self, factory: SamplerFactory, caps: Caps, seed: int) -> None:
+        super().__init__(caps, seed)
+        self._factory = factory
+
+    def propose(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        """Knobs and seed of a design that is new and within the caps; see `WholeSampler`."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             # CMA-ES says that it ignores constraints: it is told penalised values instead.
@@ -140,16 +169,6 @@ class CappedSampler(BaseSampler):
             if name not in knobs:
                 knobs[name] = inner.sample_independent(study, trial, name, kind)
         return knobs
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Only reached for parameters that an enqueued trial left open: the preset's value."""
-        return open_parameter(self._caps.prototype, param_name, self._seed, trial.number)
 
     def _will_do(self, knobs: dict[str, Any], seed: int, seen: set[str]) -> bool:
         prototype = self._caps.prototype

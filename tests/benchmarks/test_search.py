@@ -23,11 +23,12 @@ from benchmarks.search.problem import FINAL
 from benchmarks.search.reach import reach
 from benchmarks.search.replay import Record, replay
 from benchmarks.search.rivals import COPIES, Copies, Evolution
-from benchmarks.search.widths import filled, fit, masked, scaled, to_caps
+from benchmarks.search.widths import filled, masked, scaled, to_caps
 from nano.cost.count import count
 from nano.design.design import Design
 from nano.errors import InputError
 from nano.explore.genomes import History
+from nano.explore.levels import Levels
 from nano.explore.stages import Judge, counted
 
 TUNING = (0, 1)
@@ -86,11 +87,11 @@ def test_instances_are_calibrated(number: int) -> None:
     random = np.random.default_rng(1)
     knobs = [{k.name: k.at(random.random()) for k in family.knobs} for _ in range(300)]
     genomes = np.array([family.expand(k, i) for i, k in enumerate(knobs)])
-    feasible = fit(problem.caps, genomes) & (problem.truths(genomes)[0] >= bound)
+    feasible = Levels(problem.caps).fit(genomes) & (problem.truths(genomes)[0] >= bound)
     assert feasible.mean() <= 4 * RANDOM_FEASIBLE
     preset = np.array([family.genome_of(family.preset)])
     best, genome = reach(problem, generations=40, seed=0)
-    assert fit(problem.caps, genome)[0] and problem.truths(genome)[0][0] >= bound
+    assert Levels(problem.caps).fit(genome)[0] and problem.truths(genome)[0][0] >= bound
     assert 1.5 < best - problem.scores(preset)[0][0] < 6
 
 
