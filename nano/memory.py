@@ -14,7 +14,7 @@ def keep_freed_memory() -> bool:
 
     Each step of a training frees and asks again for megabytes of maps. By default glibc hands
     them back to the kernel every time, and the kernel clears each page anew: some ten thousand
-    page faults a step, a third of its time (docs/log.md). The setting holds for the whole process
+    page faults a step, a fifth of its time (docs/log.md). The setting holds for the whole process
     and cannot be undone, so it is for processes of ours, not for a library's functions. Elsewhere
     than on glibc it does nothing.
     """

@@ -11,10 +11,10 @@ from resource import RUSAGE_SELF, getrusage
 from nano.memory import keep_freed_memory
 import numpy as np
 kept = {keep} and keep_freed_memory()
-np.ones(4_000_000)
+np.ones(8_000_000)
 before = getrusage(RUSAGE_SELF).ru_minflt
 for _ in range(10):
-    np.ones(4_000_000)  # 32 MB
+    np.ones(8_000_000)  # 64 MB: more than glibc ever keeps by itself
 print(int(kept), getrusage(RUSAGE_SELF).ru_minflt - before)
 """
 

@@ -273,13 +273,14 @@ def wait_until(
 
 
 def workers_of(driver: int) -> list[int]:
-    """Worker processes of a driver: what its fork server forked."""
-    parents, servers = {}, set()
+    """Worker processes of a driver (not its resource tracker)."""
+    found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-            if "forkserver" in (stat.parent / "cmdline").read_text():
-                servers.add(int(stat.parent.name))
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            command = (stat.parent / "cmdline").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return [p for p, parent in parents.items() if parent in servers and parents[parent] == driver]
+        if parent == driver and "spawn_main" in command:
+            found.append(int(stat.parent.name))
+    return found

@@ -22,7 +22,7 @@ def finalists(
     """The designs to confirm: one batch for each of `CHANCES`, the next for where none holds.
 
     A batch has those of the best observed score among the designs that are likely enough to hold,
-    then the likeliest of the rest that were observed feasible. Without ``holds`` the observed
+    then the likeliest of the rest. Without ``holds`` the observed
     feasible ones by score. No design comes twice.
 
     Args:

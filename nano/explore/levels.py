@@ -76,7 +76,7 @@ class Levels:
         return found * self.active(found)
 
     def active(self, genomes: Genomes) -> Flags:
-        """Which genes N x D mean something: those of modules within their stage's depth."""
+        """`active` in the study's prototype."""
         return active(self.caps.prototype, genomes)
 
     # --- groups of genes that mean the same thing ------------------------------------------------

@@ -32,25 +32,25 @@ from nano.memory import keep_freed_memory
 from nano.records import Evaluation
 from nano.train.loop import Stopped
 
+_LOOK_SECONDS = 0.5
 _GRACE_SECONDS = 3.0  # for a checkpoint, once the driver is gone
 
 
-def serve(connection: Connection, lifeline: Connection, stop: Any, bench: Bench) -> None:
+def serve(connection: Connection, stop: Any, bench: Bench, driver: int) -> None:
     """Do what comes through ``connection`` until the driver is gone.
 
     Args:
         connection: To the driver.
-        lifeline: Its other end is the driver's alone, and closes with it.
         stop: Shared flag: its ``value`` turns true when work must end at the next batch.
         bench: What the lab is built from.
+        driver: The driver's process id.
     """
     _take_leave_of_the_terminal()
     keep_freed_memory()
-    orphaned = threading.Event()
-    threading.Thread(target=_outlive_nobody, args=(lifeline, orphaned), daemon=True).start()
+    threading.Thread(target=_outlive_nobody, args=(driver,), daemon=True).start()
 
     def stopping() -> bool:
-        return bool(stop.value) or orphaned.is_set()
+        return bool(stop.value) or os.getppid() != driver
 
     line = _Line(connection)
     with suppress(_DriverGone):
@@ -103,10 +103,10 @@ def _take_leave_of_the_terminal() -> None:
     os.dup2(2, 1)  # a user's function may print
 
 
-def _outlive_nobody(lifeline: Connection, orphaned: threading.Event) -> None:
+def _outlive_nobody(driver: int) -> None:
     """End this process soon after the driver, whatever it is doing."""
-    lifeline.poll(None)  # nothing is ever sent: it returns when the driver is gone
-    orphaned.set()
+    while os.getppid() == driver:
+        time.sleep(_LOOK_SECONDS)
     time.sleep(_GRACE_SECONDS)
     os._exit(1)
 

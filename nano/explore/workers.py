@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
 from nano.errors import NanoError
 from nano.records import Evaluation, Reading
 
-# Every worker is forked from one small process that has imported torch and does nothing else: what
-# several workers, or the next after one that died, would spend seconds on is done once. A fork of
-# the driver itself would not mix with its threads.
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["nano.explore.serve"])
+_CONTEXT = multiprocessing.get_context("spawn")  # fork and torch's threads do not mix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,15 +136,9 @@ def _signals_held() -> Iterator[None]:
 
 @dataclass(kw_only=True)
 class _Worker:
-    process: ForkServerProcess
+    process: SpawnProcess
     connection: Connection
-    lifeline: Connection  # closes with this process, however it ends
     task: Task | None = None
-
-    def close(self) -> None:
-        """Let go of a process that has ended."""
-        self.connection.close()
-        self.lifeline.close()
 
 
 @dataclass(kw_only=True)
@@ -174,13 +165,11 @@ class Pool:
         from nano.explore.serve import serve
 
         ours, theirs = _CONTEXT.Pipe()
-        watched, lifeline = _CONTEXT.Pipe(duplex=False)
-        arguments = (theirs, watched, self._stop, self.bench)
+        arguments = (theirs, self._stop, self.bench, os.getpid())
         process = _CONTEXT.Process(target=serve, args=arguments, daemon=True)
         process.start()
         theirs.close()
-        watched.close()
-        return _Worker(process=process, connection=ours, lifeline=lifeline)
+        return _Worker(process=process, connection=ours)
 
     def idle(self) -> list[int]:
         """Workers without a task."""
@@ -220,7 +209,7 @@ class Pool:
             worker.process.kill()
         for worker in self._workers.values():
             worker.process.join()
-            worker.close()
+            worker.connection.close()
         self._workers = {}
 
     def messages(self, timeout: float) -> list[tuple[int, Message]]:
@@ -256,5 +245,5 @@ class Pool:
         if worker.process.is_alive():
             return None
         worker.process.join()
-        worker.close()
+        worker.connection.close()
         return Died(exit_code=worker.process.exitcode)
