@@ -22,8 +22,8 @@ def finalists(
     """The designs to confirm: one batch for each of `CHANCES`, the next for where none holds.
 
     A batch has those of the best observed score among the designs that are likely enough to hold,
-    then the likeliest of the rest. Without ``holds`` the observed
-    feasible ones by score. No design comes twice.
+    then the likeliest of the rest. Without ``holds`` the observed feasible ones by score. No design
+    comes twice.
 
     Args:
         evaluations: Finished ones.
