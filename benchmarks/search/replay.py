@@ -18,7 +18,7 @@ from optuna.storages import InMemoryStorage
 from benchmarks.search.problem import FINAL, Problem
 from benchmarks.search.rivals import method
 from nano.explore.belief import Belief
-from nano.explore.findings import chosen, finalists
+from nano.explore.findings import chosen, confirmed
 from nano.explore.promotion import Promotion
 from nano.explore.stages import Judge, confirmation, counted
 from nano.explore.storage import Asked, Store, predicted
@@ -225,14 +225,14 @@ class _Run:
         )
 
     def _choice(self) -> Confirmation | None:
-        reference = [one for one in self.told if one.origin == "prototype"]
-        found: dict[str, Confirmation] = {}
-        for batch in finalists(self.told, FINALISTS, self._belief.holds(self.told)):
-            found |= {one.key: self._confirm(one) for one in (*batch, *reference)}
-            choice = chosen(list(found.values()), self._judge)
-            if choice is not None:
-                return choice
-        return None
+        found = confirmed(
+            self.told,
+            FINALISTS,
+            holds=lambda known: self._belief.holds(self.told, known),
+            confirm=lambda batch: [self._confirm(one) for one in batch],
+            judge=self._judge,
+        )
+        return chosen(found or (), self._judge)
 
     def _confirm(self, evaluation: Evaluation) -> Confirmation:
         if evaluation.key not in self._confirmed:

@@ -22,9 +22,10 @@ from nano.explore.inquisitor import (
     Inquisitor,
     Readings,
     collect,
+    with_fresh,
 )
 from nano.explore.levels import Levels
-from nano.records import Evaluation
+from nano.records import Confirmation, Evaluation
 from nano.score import Requirements
 
 _log = logging.getLogger("nano.explore")
@@ -44,9 +45,11 @@ class Belief:
         self.levels = Levels(caps)
         self._evidence = Evidence(self.levels)
 
-    def inquisitor(self, evaluations: Sequence[Evaluation]) -> Inquisitor | None:
+    def inquisitor(
+        self, evaluations: Sequence[Evaluation], confirmations: Sequence[Confirmation] = ()
+    ) -> Inquisitor | None:
         """Fitted to all that was read; None, with a warning where it cannot be, if too little."""
-        readings = self._readings(evaluations)
+        readings = self._readings(evaluations, confirmations)
         if len(readings) < ENOUGH:
             return None
         try:
@@ -55,12 +58,18 @@ class Belief:
             _log.warning("no belief about designs (%s): readings are taken as they are", unfit)
             return None
 
-    def holds(self, evaluations: Sequence[Evaluation]) -> dict[int, float]:
+    def holds(
+        self, evaluations: Sequence[Evaluation], confirmations: Sequence[Confirmation] = ()
+    ) -> dict[int, float]:
         """Probability, by trial number, that a design's true accuracy meets every bound.
 
         Only of designs trained to the end; empty while too little was read.
+
+        Args:
+            evaluations: Finished ones.
+            confirmations: Of some of their designs: what fresh seeds gave counts as well.
         """
-        inquisitor = self.inquisitor(evaluations)
+        inquisitor = self.inquisitor(evaluations, confirmations)
         if inquisitor is None:
             return {}
         readings = self._readings(evaluations)
@@ -75,11 +84,14 @@ class Belief:
     def _ended(self, evaluation: Evaluation) -> bool:
         return evaluation.readings[-1].stage == self._final
 
-    def _readings(self, evaluations: Sequence[Evaluation]) -> Readings:
+    def _readings(
+        self, evaluations: Sequence[Evaluation], confirmations: Sequence[Confirmation] = ()
+    ) -> Readings:
         tried = [e for e in evaluations if e.readings]
         rows = [self._caps.prototype.nearest_genome(e.design) for e in tried]
         length = self._caps.prototype.layout.length
-        return collect(tried, np.array(rows, np.int64).reshape(-1, length), self._final)
+        readings = collect(tried, np.array(rows, np.int64).reshape(-1, length), self._final)
+        return with_fresh(readings, confirmations)
 
 
 def probabilities(

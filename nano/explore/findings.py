@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,21 +15,63 @@ from nano.score import AT_MOST_COUNTED
 # where a bold batch failed, the next one is more careful.
 CHANCES = (0.5, 0.8, 0.95)
 
+Holds = Callable[[Sequence[Confirmation]], Mapping[int, float]]
+Confirm = Callable[[Sequence[Evaluation]], list[Confirmation] | None]
 
-def finalists(
-    evaluations: Sequence[Evaluation], wanted: int, holds: Mapping[int, float] | None = None
-) -> list[list[Evaluation]]:
-    """The designs to confirm: one batch for each of `CHANCES`, the next for where none holds.
 
-    A batch has those of the best observed score among the designs that are likely enough to hold,
-    then the likeliest of the rest. Without ``holds`` the observed feasible ones by score. No design
-    comes twice.
+def confirmed(
+    evaluations: Sequence[Evaluation], wanted: int, *, holds: Holds, confirm: Confirm, judge: Judge
+) -> list[Confirmation] | None:
+    """Finalists and the prototype, retrained: batch by batch until a finalist holds.
+
+    All that were tried are returned, so that a claim found late can be read as such.
 
     Args:
         evaluations: Finished ones.
-        wanted: How many in a batch at most.
-        holds: Probability by trial number that a design meets the requirements in truth, see
-            `nano.explore.belief.Belief`.
+        wanted: Finalists in a batch.
+        holds: Probability by trial number to meet the requirements, given what was confirmed so
+            far: a batch that failed has taught something. See `nano.explore.belief.Belief`.
+        confirm: Retrains designs; None when it was interrupted, and then so is this.
+        judge: Of the claim.
+    """
+    reference = [e for e in evaluations if e.origin == "prototype"]
+    found: list[Confirmation] = []
+    for likely in CHANCES:
+        known = {one.key for one in found}
+        batch = finalists(evaluations, wanted, holds(found), likely=likely, known=known)
+        if not batch:
+            break
+        tried = [*batch, *(reference if not found else ())]
+        more = confirm(list({e.key: e for e in tried}.values()))  # the reference may be picked, too
+        if more is None:
+            return None
+        found += more
+        best = chosen(found, judge)
+        if best is not None and best.origin != "prototype":
+            break
+    return found
+
+
+def finalists(
+    evaluations: Sequence[Evaluation],
+    wanted: int,
+    holds: Mapping[int, float] | None = None,
+    *,
+    likely: float = CHANCES[0],
+    known: Set[str] = frozenset(),
+) -> list[Evaluation]:
+    """The next designs to confirm.
+
+    Those of the best observed score among the designs that are likely enough to hold, then the
+    likeliest of the rest. Without ``holds`` the observed feasible ones by score. No design comes
+    twice.
+
+    Args:
+        evaluations: Finished ones.
+        wanted: How many at most.
+        holds: Probability by trial number that a design meets the requirements in truth.
+        likely: How likely is likely enough.
+        known: Keys of designs that were confirmed already.
     """
     holds = holds or {}
     left = {
@@ -38,20 +80,16 @@ def finalists(
         if e.netscore is not None
         and e.stage == "final"
         and e.reason is None
+        and e.key not in known
         and (e.feasible or (holds.get(e.number, 0.0) >= CHANCES[0] and _affordable(e)))
     }
-    batches: list[list[Evaluation]] = []
-    for likely in CHANCES:
 
-        def rank(evaluation: Evaluation, likely: float = likely) -> tuple[float, float]:
-            chance = holds.get(evaluation.number, 0.0)
-            caution = 0.0 if not holds or chance >= likely else 1 - chance
-            return caution, -(evaluation.netscore or 0.0)
+    def rank(evaluation: Evaluation) -> tuple[float, float]:
+        chance = holds.get(evaluation.number, 0.0)
+        caution = 0.0 if not holds or chance >= likely else 1 - chance
+        return caution, -(evaluation.netscore or 0.0)
 
-        batches.append(sorted(left.values(), key=rank)[:wanted])
-        for evaluation in batches[-1]:
-            del left[evaluation.key]
-    return [batch for batch in batches if batch]
+    return sorted(left.values(), key=rank)[:wanted]
 
 
 def _affordable(evaluation: Evaluation) -> bool:

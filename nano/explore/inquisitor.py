@@ -19,7 +19,7 @@ import numpy as np
 
 from nano.explore.gp import Floats, Hyper, Points, Posterior, fitted
 from nano.explore.levels import Genomes, Levels
-from nano.records import Accuracy, Evaluation
+from nano.records import Accuracy, Confirmation, Evaluation
 from nano.score import ACCURACY_FORMS, LEAST_ABS_REL, Utility
 
 ENOUGH = 4  # designs read before the inquisitor has a say
@@ -166,6 +166,25 @@ def _shift(
     variance = (2 * _RUNG_PAIRS * _RUNG_SD**2 + squares) / (_RUNG_PAIRS + len(gains) - 1)
     # The spread holds both readings' noise: predicted from the rung, all of it is the rung's.
     return shift, max(1.0, variance / _RUNG_SD**2)
+
+
+def with_fresh(readings: Readings, confirmations: Sequence[Confirmation]) -> Readings:
+    """What fresh seeds gave for designs that were read, averaged into their readings.
+
+    Of the data that the search sees: the validation split, where there is one.
+    """
+    rows = {number: row for row, number in enumerate(readings.numbers)}
+    logs, scales = readings.logs.copy(), readings.noise_scale.copy()
+    for one in confirmations:
+        accuracy = one.validation or one.accuracy
+        row = rows.get(one.number)
+        if row is not None and accuracy is not None:
+            fresh, before = float(len(one.readings)), 1 / scales[row]
+            logs[row] = (before * logs[row] + fresh * np.array(log_errors(accuracy))) / (
+                before + fresh
+            )
+            scales[row] = 1 / (before + fresh)
+    return replace(readings, logs=logs, noise_scale=scales)
 
 
 def tempered(readings: Readings) -> Readings:

@@ -20,7 +20,7 @@ from nano.errors import EXIT_FEASIBLE, InputError, OutputError, RunError
 from nano.explore.belief import Belief
 from nano.explore.caps import Caps
 from nano.explore.database import disk_full, open_storage
-from nano.explore.findings import Findings, chosen, finalists
+from nano.explore.findings import Findings, chosen, confirmed
 from nano.explore.folder import RunFolder, held, open_folder
 from nano.explore.interrupts import Interrupts
 from nano.explore.journal import Clock, account, logging_to
@@ -274,27 +274,17 @@ def _driver(
 
 
 def _confirm(study: StudyFile, driver: Driver, store: Store) -> list[Confirmation] | None:
-    """Fresh seeds for the finalists, and for the prototype as the reference.
-
-    Where none of a batch holds, the next, more careful one gets its chance; all of them are shown,
-    so that a claim found late can be read as such.
-    """
+    """Fresh seeds for the finalists, and for the prototype as the reference."""
     evaluations = store.evaluations()
-    wanted = study.stages.confirm
-    reference = [e for e in evaluations if e.origin == "prototype"]
-    found: list[Confirmation] = []
     caps = Caps(prototype=study.family(), requirements=study.requirements(), size=study.size)
-    holds = Belief(caps).holds(evaluations)
-    for batch in finalists(evaluations, wanted.designs, holds):
-        tried = batch if found else [*batch, *reference]
-        known = {confirmation.key for confirmation in found}  # the reference may be picked, too
-        confirmed = driver.confirm([*{e.key: e for e in tried if e.key not in known}.values()])
-        if confirmed is None:
-            return None
-        found += confirmed
-        if chosen(found, driver.judge) is not None:
-            break
-    return found
+    belief = Belief(caps)
+    return confirmed(
+        evaluations,
+        study.stages.confirm.designs,
+        holds=lambda found: belief.holds(evaluations, found),
+        confirm=driver.confirm,
+        judge=driver.judge,
+    )
 
 
 def _lessons(

@@ -295,8 +295,8 @@ def test_finalists_are_the_feasible_ones_with_the_best_score(start: Evaluation) 
     evaluations = [finished(start, i, d) for i, d in enumerate((0.55, 0.4, 0.7, 0.6, 0.505))]
     by_two, by_nine = finalists(evaluations, 2), finalists(evaluations, 9)
     # 0.505 lacks the safety
-    assert [[e.number for e in batch] for batch in by_two] == [[2, 3], [0]]
-    assert [[e.number for e in batch] for batch in by_nine] == [[2, 3, 0]]
+    assert [e.number for e in by_two] == [2, 3]
+    assert [e.number for e in by_nine] == [2, 3, 0]
 
 
 def test_without_a_claim_the_exit_code_is_3(start: Evaluation) -> None:
