@@ -8,6 +8,7 @@ import numpy as np
 
 from nano.design.presets import prototype
 from nano.explore.caps import Caps
+from nano.explore.gp import Fidelity
 from nano.explore.inquisitor import Evidence, Readings
 from nano.explore.levels import Genomes, Levels
 from nano.score import Requirements
@@ -41,6 +42,6 @@ def readings(rows: Genomes, noise: float, seed: int = 0) -> Readings:
     return Readings(
         genomes=rows,
         logs=logs,
-        noise_scale=np.ones(len(rows)),
+        fidelity=Fidelity.final(len(rows)),
         numbers=tuple(range(len(rows))),
     )

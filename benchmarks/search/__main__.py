@@ -22,12 +22,14 @@ from benchmarks.search.compare import (
     rows,
     text,
 )
+from benchmarks.search.rivals import ABLATIONS
 from nano.console import run
 from nano.errors import InputError
 
 METHODS = (
     OURS, "evolution", "tpe", "cmaes", "nsga2", "gp", "copies", "largest", "prototype",
 )  # fmt: skip
+SETS = {"rivals": METHODS, "ablations": (OURS, *ABLATIONS)}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,7 +41,13 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("problem", choices=sorted(PROBLEMS))
     options.add_argument("--instances", type=int, nargs="+", default=[1000, 1001, 1002])
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    options.add_argument("--methods", nargs="+", default=METHODS, metavar="METHOD")
+    options.add_argument(
+        "--methods",
+        nargs="+",
+        default=["rivals"],
+        metavar="METHOD",
+        help=f"rivals (all of them), ablations, or names: {', '.join((*METHODS, *ABLATIONS))}",
+    )
     options.add_argument("--trials", type=int, help="of each run (default 300)")
     options.add_argument("--spend", type=float, help="of each run, in trainings of the prototype")
     options.add_argument(
@@ -65,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Job(method=method, instance=instance, seed=seed)
         for seed in chosen.seeds
         for instance in chosen.instances
-        for method in dict.fromkeys(chosen.methods)
+        for method in dict.fromkeys(m for name in chosen.methods for m in SETS.get(name, [name]))
     ]
     runs = compare(setting, jobs, chosen.out, workers=chosen.workers)
     print(text(rows(runs)))

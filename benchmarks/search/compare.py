@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.search import analytic
+from benchmarks.search import analytic, tabulated
 from benchmarks.search.problem import Problem
 from benchmarks.search.replay import Record, replay
 from nano.console import say
@@ -24,7 +24,10 @@ from nano.files import from_plain, read_json, to_plain, write_json
 from nano.machine import commit, machine, versions
 
 OURS = "generator-inquisitor"  # what the others are rivals of
-PROBLEMS: dict[str, Callable[[int, float], Problem]] = {"analytic": analytic.instance}
+PROBLEMS: dict[str, Callable[[int, float], Problem]] = {
+    "analytic": analytic.instance,
+    "tabulated": tabulated.instance,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

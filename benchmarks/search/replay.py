@@ -9,6 +9,7 @@ is not charged: it is the same for every method.
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import optuna
 from optuna.storages import InMemoryStorage
 
 from benchmarks.search.problem import FINAL, Problem
-from benchmarks.search.rivals import method
+from benchmarks.search.rivals import method, workers
 from nano.explore.belief import Belief
 from nano.explore.findings import chosen, confirmed
 from nano.explore.promotion import Promotion
@@ -147,6 +148,8 @@ class _Run:
         )
         self._belief = Belief(caps)
         self._confirmed: dict[str, Confirmation] = {}
+        self._workers = workers(name)
+        self._asked: deque[Asked] = deque()  # one a worker; the first asked ends first
         self.told: list[Evaluation] = []
         self.spends: list[float] = []
         self.seconds: list[float] = []
@@ -157,19 +160,25 @@ class _Run:
         return self._store.exhausted
 
     def step(self) -> bool:
-        """Ask, train, tell; False when there is nothing left to ask for."""
-        began = time.process_time()
-        asked = self._store.ask(self._name)
-        self.seconds.append(time.process_time() - began)
-        if asked is None:
+        """Keep the workers busy and tell of one; False when there is nothing left to ask for."""
+        while len(self._asked) < self._workers:
+            began = time.process_time()
+            asked = self._store.ask(self._name)
+            self.seconds.append(time.process_time() - began)
+            if asked is None:
+                break
+            self._asked.append(asked)
+        if not self._asked:
             return False
-        evaluation = self._evaluated(asked)
+        self._tell(self._evaluated(self._asked.popleft()))
+        return True
+
+    def _tell(self, evaluation: Evaluation) -> None:
         self._store.tell(evaluation, self._problem.caps.requirements)
         self.told.append(evaluation)
         self.trainings += len(evaluation.readings)
         before = self.spends[-1] if self.spends else 0.0
         self.spends.append(before + float(evaluation.spend_images) * evaluation.cost.macs)
-        return True
 
     def _evaluated(self, asked: Asked) -> Evaluation:
         """As `nano.explore.stages.objective`, with readings of the problem."""
@@ -232,7 +241,7 @@ class _Run:
             confirm=lambda batch: [self._confirm(one) for one in batch],
             judge=self._judge,
         )
-        return chosen(found or (), self._judge)
+        return chosen(found or (), self._judge, self._belief.holds(self.told, found or ()))
 
     def _confirm(self, evaluation: Evaluation) -> Confirmation:
         if evaluation.key not in self._confirmed:

@@ -26,6 +26,7 @@ from benchmarks.search.widths import depth_columns, filled, masked, to_caps
 from nano.design.genes import Genome
 from nano.design.prototype import Prototype
 from nano.explore.caps import Caps
+from nano.explore.cycle import GeneratorInquisitor, Settings
 from nano.explore.genomes import GenomeSampler, History, Proposal
 from nano.explore.kinds import study_sampler
 from nano.explore.levels import Floats
@@ -44,6 +45,16 @@ from nano.records import Evaluation
 from nano.score import Requirements
 from nano.seeds import derive_seed
 
+# What our own method is worth without one of its parts; by name, with the settings that differ.
+ABLATIONS: dict[str, Settings] = {
+    "ours, no inquisitor": Settings(inquisitor=False),
+    "ours, no imagination": Settings(rounds=0),
+    "ours, no prototype": Settings(prototype=False),
+    "ours, no margin": Settings(margin=0.0),
+    "ours, all screened": Settings(unscreened=0),
+    "ours, 8 workers": Settings(),
+    "ours, 32 workers": Settings(),
+}
 _KEPT = 0.35  # sd of log widths of a random copy, over all its widths together and one by one
 COPIES = 20  # random copies of the prototype before a method is on its own
 _SHRUNK = 48  # over-cap children looked at before one is shrunk to the caps
@@ -65,7 +76,16 @@ def method(name: str, problem: Problem, *, seed: int, trials: int) -> BaseSample
     }
     if name in own:
         return own[name]()
+    if name in ABLATIONS:
+        ours = GeneratorInquisitor(caps, problem.utility, settings=ABLATIONS[name])
+        return GenomeSampler(ours, caps, seed)
     return study_sampler(name, caps, utility=problem.utility, seed=seed, trials=trials)
+
+
+def workers(name: str) -> int:
+    """How many designs are in training at once, as a method's name says: one, or those."""
+    number, _, unit = name.rpartition(", ")[2].partition(" ")
+    return int(number) if unit == "workers" else 1
 
 
 def _on_knobs(factory: SamplerFactory, caps: Caps, seed: int) -> BaseSampler:

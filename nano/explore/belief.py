@@ -50,7 +50,7 @@ class Belief:
     ) -> Inquisitor | None:
         """Fitted to all that was read; None, with a warning where it cannot be, if too little."""
         readings = self._readings(evaluations, confirmations)
-        if len(readings) < ENOUGH:
+        if readings.designs < ENOUGH:
             return None
         try:
             return Inquisitor(self._evidence, readings)
@@ -72,7 +72,7 @@ class Belief:
         inquisitor = self.inquisitor(evaluations, confirmations)
         if inquisitor is None:
             return {}
-        readings = self._readings(evaluations)
+        readings = self._readings(evaluations).last()
         chances = probabilities(inquisitor.foresee(readings.genomes), self._caps.requirements)
         final = {e.number for e in evaluations if e.readings and self._ended(e)}
         return {
@@ -106,12 +106,20 @@ def probabilities(
             true accuracy.
     """
     found = np.ones(len(foreseen.mean))
-    for column, name in enumerate(("delta1", "abs_rel")):
-        item = requirements.get(name)
-        if item is None:
-            continue
-        bound = 1 - item.bound if name == "delta1" else item.bound
-        shortfall = foreseen.mean[:, column] - math.log(max(bound, 1e-9))
+    for column, bound in log_bounds(requirements, with_safety=False):
+        shortfall = foreseen.mean[:, column] - bound
         sd = np.hypot(foreseen.sd[:, column], noise)
         found *= [0.5 * math.erfc(x / 2**0.5) for x in shortfall / np.maximum(sd, 1e-9)]
+    return found
+
+
+def log_bounds(requirements: Requirements, *, with_safety: bool = True) -> list[tuple[int, float]]:
+    """Column of `Foreseen` and the log error allowed there, for every bound on the accuracy."""
+    found = []
+    for column, name in enumerate(("delta1", "abs_rel")):
+        item = requirements.get(name)
+        if item is not None:
+            safety = item.safety if with_safety else 0.0
+            allowed = 1 - item.bound - safety if name == "delta1" else item.bound - safety
+            found.append((column, math.log(max(allowed, 1e-9))))
     return found

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from nano.design.design import Design
-from nano.explore.belief import probabilities
+from nano.explore.belief import log_bounds, probabilities
 from nano.explore.caps import Caps
 from nano.explore.generator import Generator, Theta
 from nano.explore.genomes import History, Proposal
@@ -34,10 +34,12 @@ from nano.explore.inquisitor import (
     scores,
 )
 from nano.explore.levels import Genomes, Levels
-from nano.score import AT_LEAST, AT_MOST_METRICS, Utility
+from nano.score import Utility
 
 _log = logging.getLogger("nano.explore")
 
+_MISSED = 5.0  # dB for every sd of one training's noise that a requirement is missed by
+_LEAST_NOISE = 0.005  # of a log error, where no noise is known
 PERIOD = 8  # proposals of which `Settings.unscreened` are not judged
 
 
@@ -114,12 +116,13 @@ class GeneratorInquisitor:
         readings = collect(tried, genomes, self._final)
         inquisitor = self._inquisitor(readings, self._genomes(list(history.pending)))
         theta = self.generator.start(self._first())
-        if len(readings) < ENOUGH:
+        if readings.designs < ENOUGH:
             return Mind(theta=theta, elites=self._first(), inquisitor=None)
-        value = self._believed(readings, inquisitor)
-        count = min(self.settings.elites, max(4, len(readings) // 4))
+        designs = readings.levelled().last()
+        value = self._believed(designs, inquisitor)
+        count = min(self.settings.elites, max(4, len(designs) // 4))
         best = np.argsort(-value, kind="stable")[:count]
-        elites = readings.genomes[best]
+        elites = designs.genomes[best]
         theta = self.generator.learned(theta, elites, np.linspace(1.0, 0.3, len(elites)))
         return Mind(theta=theta, elites=elites, inquisitor=inquisitor)
 
@@ -139,7 +142,7 @@ class GeneratorInquisitor:
         return self.levels.repaired(self.levels.of(np.array([prototype.expand(middle, 0)])))
 
     def _inquisitor(self, readings: Readings, pending: Genomes) -> Inquisitor | None:
-        if not self.settings.inquisitor or len(readings) < ENOUGH:
+        if not self.settings.inquisitor or readings.designs < ENOUGH:
             return None
         try:
             return Inquisitor(self.evidence, readings, pending)
@@ -163,7 +166,12 @@ class GeneratorInquisitor:
         return inquisitor.noise if inquisitor is not None else 0.0
 
     def _value(self, genomes: Genomes, foreseen: Foreseen, beta: float, noise: float) -> Floats:
-        """NetScore less a decibel for every .01 that a requirement is missed by."""
+        """NetScore less what is missed, at ``beta`` standard deviations to the good.
+
+        A requirement is missed by so many sd of one training's noise in the log error; each costs
+        so much that no saving makes up for it: how much accuracy a network is worth is for the
+        requirement to say.
+        """
         delta1, abs_rel = foreseen.accuracy(beta)
         cost = self.levels.cost(genomes)
         value = scores(
@@ -173,18 +181,11 @@ class GeneratorInquisitor:
             cost.params.astype(np.float64),
             cost.macs.astype(np.float64),
         )
-        over = self._over(genomes)
-        for item in self._caps.requirements.items:
-            seen = {"delta1": delta1, "abs_rel": abs_rel}.get(item.name)
-            if seen is None:
-                continue
-            shortfall = item.bound - seen if item.name in AT_LEAST else seen - item.bound
-            # The noise is that of a log error: times the error, it is that of the metric.
-            error = 1 - seen if item.name in AT_LEAST else seen
-            shortfall = shortfall + item.safety + self.settings.margin * noise * error
-            scale = 1.0 if item.name not in AT_MOST_METRICS else item.bound
-            value = value - np.maximum(shortfall / scale, 0.0) / 0.01
-        return value - over
+        for column, bound in log_bounds(self._caps.requirements):
+            log_error = foreseen.mean[:, column] - beta * foreseen.sd[:, column]
+            missed = (log_error - bound) / max(noise, _LEAST_NOISE) + self.settings.margin
+            value = value - _MISSED * np.maximum(missed, 0.0)
+        return value - self._over(genomes)
 
     def _over(self, genomes: Genomes) -> Floats:
         """A decibel for every hundredth over a cap: the prototype itself may be."""

@@ -14,6 +14,7 @@ from nano.score import AT_MOST_COUNTED
 # Probability to hold from which a design is confirmed in the order of its score, batch by batch:
 # where a bold batch failed, the next one is more careful.
 CHANCES = (0.5, 0.8, 0.95)
+SURE = 0.8  # probability to hold, after confirming, that a claim should have
 
 Holds = Callable[[Sequence[Confirmation]], Mapping[int, float]]
 Confirm = Callable[[Sequence[Evaluation]], list[Confirmation] | None]
@@ -22,7 +23,7 @@ Confirm = Callable[[Sequence[Evaluation]], list[Confirmation] | None]
 def confirmed(
     evaluations: Sequence[Evaluation], wanted: int, *, holds: Holds, confirm: Confirm, judge: Judge
 ) -> list[Confirmation] | None:
-    """Finalists and the prototype, retrained: batch by batch until a finalist holds.
+    """Finalists and the prototype, retrained: batch by batch until a finalist surely holds.
 
     All that were tried are returned, so that a claim found late can be read as such.
 
@@ -36,9 +37,10 @@ def confirmed(
     """
     reference = [e for e in evaluations if e.origin == "prototype"]
     found: list[Confirmation] = []
+    held = holds(found)
     for likely in CHANCES:
         known = {one.key for one in found}
-        batch = finalists(evaluations, wanted, holds(found), likely=likely, known=known)
+        batch = finalists(evaluations, wanted, held, likely=likely, known=known)
         if not batch:
             break
         tried = [*batch, *(reference if not found else ())]
@@ -46,8 +48,9 @@ def confirmed(
         if more is None:
             return None
         found += more
-        best = chosen(found, judge)
-        if best is not None and best.origin != "prototype":
+        held = holds(found)
+        best = chosen(found, judge, held)
+        if best and best.origin != "prototype" and held.get(best.number, 1.0) >= SURE:
             break
     return found
 
@@ -97,21 +100,34 @@ def _affordable(evaluation: Evaluation) -> bool:
     return all(evaluation.margins.get(name, 0.0) <= 0 for name in AT_MOST_COUNTED)
 
 
-def chosen(confirmations: Sequence[Confirmation], judge: Judge) -> Confirmation | None:
-    """The claim: the best-scoring confirmed design.
+def chosen(
+    confirmations: Sequence[Confirmation], judge: Judge, holds: Mapping[int, float] | None = None
+) -> Confirmation | None:
+    """The claim: the best-scoring confirmed design that is likely enough to hold in truth.
 
     Ordered by the score on the validation split, where the finalists were found; the test split
     only says yes or no, so that the claimed accuracy was never used to choose between designs.
-    A user's own evaluation has one split: its fresh seeds order and judge.
+    A user's own evaluation has one split: its fresh seeds order and judge. Where several finalists
+    just met a bound, some of them by luck, what was read of their likes counts as well; where none
+    is sure, the likeliest is claimed.
+
+    Args:
+        confirmations: Of the finalists and the prototype.
+        judge: Of the study.
+        holds: Probability by trial number to meet the requirements, confirmations considered.
     """
+    holds = holds or {}
 
     def score(one: Confirmation) -> float:
         accuracy = one.validation or one.accuracy
         found = judge.netscore(accuracy, one)
         return found if found is not None else -float("inf")
 
-    ranked = sorted((c for c in confirmations if c.origin != "prototype" or c.feasible), key=score)
-    return next((c for c in reversed(ranked) if c.feasible), None)
+    def rank(one: Confirmation) -> tuple[float, float]:
+        chance = holds.get(one.number, 1.0)
+        return (1.0 if chance >= SURE else chance), score(one)
+
+    return max((one for one in confirmations if one.feasible), key=rank, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

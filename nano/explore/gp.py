@@ -1,15 +1,17 @@
 """An exact Gaussian process of two views of the same points, in numpy.
 
 k(x, x') = a1 <s, s'> + a2 exp(-|s - s'|^2 / 2 l^2) + a3 <g, g'> + a4 exp(-|g - g'|^2 / 2 m^2)
-with summaries s (a length scale l each) and genes g (one length scale m), plus noise; all outputs
-share the kernel (Rasmussen and Williams 2006, sections 2.2 and 5.4.1). Hyperparameters are the
-maximum a posteriori under log-normal priors, by L-BFGS with exact gradients: every gradient of a
-length scale is a matrix product, which is what makes refitting within a search affordable.
+with summaries s (a length scale l each) and genes g (one length scale m); plus an offset of every
+fidelity but the final one; plus the luck of a start, which all trainings from it share; plus noise,
+of each fidelity its own. All outputs share the kernel (Rasmussen and Williams 2006, sections 2.2
+and 5.4.1). Hyperparameters are the maximum a posteriori under log-normal priors, by L-BFGS with
+exact gradients: every gradient of a length scale is a matrix product, which is what makes refitting
+within a search affordable.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,9 @@ Floats = NDArray[np.float64]
 _JITTER = 1e-8
 _STEPS = 25  # of L-BFGS: beyond, the posterior hardly moves
 _PRIOR_SD = 1.0  # of the logarithm of every hyperparameter
+_OFFSET = 0.3  # variance of a fidelity's offset: readings come centred already
+_NOISE = (0.07, 0.2)  # prior variance of a reading beside its start's luck: final, and cheaper ones
+_LUCK = 0.03  # prior variance of that
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +43,67 @@ class Points:
     def __len__(self) -> int:
         return len(self.summaries)
 
-    def take(self, rows: NDArray[np.intp]) -> Points:
-        """Some of the points."""
-        return Points(summaries=self.summaries[rows], genes=self.genes[rows])
+    def __add__(self, other: Points) -> Points:
+        """Of both, one after the other."""
+        return Points(
+            summaries=np.concatenate([self.summaries, other.summaries]),
+            genes=np.concatenate([self.genes, other.genes]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fidelity:
+    """What kind of reading each of N is.
+
+    Attributes:
+        level: 0 for final ones, 1, 2, ... for the rungs.
+        count: Of how many starts it is the mean: its noise and luck are so much less.
+        start: Equal for readings of one start.
+    """
+
+    level: NDArray[np.int64]
+    count: Floats
+    start: NDArray[np.int64]
+
+    @classmethod
+    def final(cls, count: int, first: int = 0) -> Fidelity:
+        """Single final readings, with starts numbered from ``first``."""
+        return cls(
+            level=np.zeros(count, np.int64),
+            count=np.ones(count),
+            start=np.arange(first, first + count),
+        )
+
+    @property
+    def levels(self) -> int:
+        """How many kinds there may be: the final one is always counted."""
+        return int(self.level.max(initial=0)) + 1
+
+    def take(self, rows: NDArray[np.intp]) -> Fidelity:
+        """Of some of the readings."""
+        return Fidelity(level=self.level[rows], count=self.count[rows], start=self.start[rows])
+
+    def __add__(self, other: Fidelity) -> Fidelity:
+        """Of both, one after the other."""
+        return Fidelity(
+            level=np.concatenate([self.level, other.level]),
+            count=np.concatenate([self.count, other.count]),
+            start=np.concatenate([self.start, other.start]),
+        )
+
+    def noise(self, hyper: Hyper) -> Floats:
+        """Variance of each reading."""
+        return np.exp(hyper.noise)[self.level] / self.count
+
+    def offsets(self) -> Floats:
+        """Covariance N x N of what the readings of one rung have in common."""
+        same = (self.level[:, None] == self.level[None, :]) & (self.level > 0)
+        return _OFFSET * same
+
+    def same_start(self) -> Floats:
+        """Correlation N x N of the readings' luck, over the starts each is the mean of."""
+        same = self.start[:, None] == self.start[None, :]
+        return same / np.sqrt(self.count[:, None] * self.count[None, :])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,24 +113,32 @@ class Hyper:
     Attributes:
         amplitudes: Of the four kernels.
         scales: Length scale of every summary, then the one of the genes.
-        noise: Variance of a reading of noise scale 1.
+        luck: Variance of a start.
+        noise: Variance of one reading of every level, beside its start's luck.
     """
 
     amplitudes: Floats
     scales: Floats
-    noise: float
+    luck: float
+    noise: Floats
 
     def packed(self) -> Floats:
         """One vector."""
-        return np.concatenate([self.amplitudes, self.scales, [self.noise]])
+        return np.concatenate([self.amplitudes, self.scales, [self.luck], self.noise])
 
     @classmethod
-    def unpacked(cls, vector: Floats) -> Hyper:
+    def unpacked(cls, vector: Floats, levels: int) -> Hyper:
         """From one vector."""
-        return cls(amplitudes=vector[:4], scales=vector[4:-1], noise=float(vector[-1]))
+        scales, luck, noise = vector[4 : -levels - 1], vector[-levels - 1], vector[-levels:]
+        return cls(amplitudes=vector[:4], scales=scales, luck=float(luck), noise=noise)
+
+    def with_levels(self, levels: int) -> Hyper:
+        """With the prior's noise for fidelities that the fit did not see."""
+        more = np.full(max(0, levels - len(self.noise)), np.log(_NOISE[1]))
+        return replace(self, noise=np.concatenate([self.noise, more]))
 
 
-def prior(points: Points) -> Hyper:
+def prior(points: Points, levels: int = 1) -> Hyper:
     """The prior's centre: mostly linear in the summaries, smooth in both views.
 
     Length scales grow with the root of the dimension, as distances do (Hvarfner et al. 2024).
@@ -76,22 +147,24 @@ def prior(points: Points) -> Hyper:
     return Hyper(
         amplitudes=np.log([0.5, 0.5, 0.1, 0.2]),
         scales=np.log(np.array([*[2 * np.sqrt(s)] * s, 2 * np.sqrt(g)])),
-        noise=float(np.log(0.1)),
+        luck=float(np.log(_LUCK)),
+        noise=np.log([_NOISE[0], *[_NOISE[1]] * (levels - 1)]),
     )
 
 
-def fitted(points: Points, outputs: Floats, noise_scale: Floats) -> Hyper:
+def fitted(points: Points, outputs: Floats, fidelity: Fidelity) -> Hyper:
     """Hyperparameters for standardised outputs N x k, by maximum a posteriori.
 
     Args:
         points: The N points.
         outputs: Zero mean, unit variance, column by column.
-        noise_scale: Variance of each reading in units of the noise.
+        fidelity: Of each reading.
     """
-    centre = prior(points).packed()
+    levels = fidelity.levels
+    centre = prior(points, levels).packed()
 
     def objective(vector: Floats) -> tuple[float, Floats]:
-        value, gradient = _loss(Hyper.unpacked(vector), points, outputs, noise_scale)
+        value, gradient = _loss(Hyper.unpacked(vector, levels), points, outputs, fidelity)
         shift = (vector - centre) / _PRIOR_SD
         return value + 0.5 * float(shift @ shift), gradient + shift / _PRIOR_SD
 
@@ -99,16 +172,17 @@ def fitted(points: Points, outputs: Floats, noise_scale: Floats) -> Hyper:
     found = minimize(
         objective, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS}
     )
-    return Hyper.unpacked(found.x)
+    return Hyper.unpacked(found.x, levels)
 
 
 def _loss(
-    hyper: Hyper, points: Points, outputs: Floats, noise_scale: Floats
+    hyper: Hyper, points: Points, outputs: Floats, fidelity: Fidelity
 ) -> tuple[float, Floats]:
     """Negative log marginal likelihood and its gradient in the packed logarithms."""
     parts = _parts(hyper, points, points)
-    noise = np.exp(hyper.noise) * noise_scale
-    kernel = _total(parts) + np.diag(noise + _JITTER)
+    noise = fidelity.noise(hyper)
+    luck = np.exp(hyper.luck) * fidelity.same_start()
+    kernel = _total(parts) + fidelity.offsets() + luck + np.diag(noise + _JITTER)
     factor = cholesky(kernel, lower=True)
     inverse = cho_solve((factor, True), np.eye(len(points)))
     weights = inverse @ outputs
@@ -118,8 +192,9 @@ def _loss(
     amplitudes = [float((sensitivity * part).sum()) for part in parts]
     by_summary = _by_scale(sensitivity * parts[1], points.summaries) / np.exp(2 * hyper.scales[:-1])
     by_genes = _by_scale(sensitivity * parts[3], points.genes).sum() / np.exp(2 * hyper.scales[-1])
-    by_noise = float((np.diag(sensitivity) * noise).sum())
-    return value, np.array([*amplitudes, *by_summary, by_genes, by_noise])
+    by_noise = np.bincount(fidelity.level, np.diag(sensitivity) * noise, len(hyper.noise))
+    by_luck = float((sensitivity * luck).sum())
+    return value, np.array([*amplitudes, *by_summary, by_genes, by_luck, *by_noise])
 
 
 def _by_scale(weighted: Floats, x: Floats) -> Floats:
@@ -161,19 +236,20 @@ class Posterior:
         hyper: See `fitted`.
         points: The N points read.
         outputs: Standardised readings N x k.
-        noise_scale: Variance of each in units of the noise.
+        fidelity: Of each.
     """
 
-    def __init__(self, hyper: Hyper, points: Points, outputs: Floats, noise_scale: Floats) -> None:
+    def __init__(self, hyper: Hyper, points: Points, outputs: Floats, fidelity: Fidelity) -> None:
         self._hyper = hyper
         self._points = points
-        noise = np.exp(hyper.noise) * noise_scale
-        kernel = _kernel(hyper, points, points) + np.diag(noise + _JITTER)
+        kernel = _kernel(hyper, points, points) + fidelity.offsets()
+        kernel += np.exp(hyper.luck) * fidelity.same_start()
+        kernel += np.diag(fidelity.noise(hyper) + _JITTER)
         self._factor = cholesky(kernel, lower=True)
         self._weights = cho_solve((self._factor, True), outputs)
 
     def predict(self, points: Points) -> tuple[Floats, Floats]:
-        """Mean n x k and standard deviation n of the noise-free outputs."""
+        """Mean n x k and standard deviation n of the noise-free final outputs."""
         cross = _kernel(self._hyper, points, self._points)
         reduced = solve_triangular(self._factor, cross.T, lower=True)
         return cross @ self._weights, np.sqrt(

@@ -13,25 +13,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from random import Random
-from statistics import fmean
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nano.explore.gp import Floats, Hyper, Points, Posterior, fitted
+from nano.explore.gp import Fidelity, Floats, Hyper, Points, Posterior, fitted
 from nano.explore.levels import Genomes, Levels
 from nano.records import Accuracy, Confirmation, Evaluation
 from nano.score import ACCURACY_FORMS, LEAST_ABS_REL, Utility
 
 ENOUGH = 4  # designs read before the inquisitor has a say
-REFIT = 8  # hyperparameters are those of the first 8, 16, 24, ... designs
-_FIT_ON = 256  # of the designs read, at most: fitting costs the cube of it
+REFIT = 8  # hyperparameters are those of the first 8, 16, 24, ... readings
+_FIT_ON = 256  # of the readings, at most: fitting costs the cube of it
+_AT_MOST = 1500  # readings that predictions rest on
 _REFERENCE = 96  # genomes whose spread standardises the summaries
 _FAR = 0.3  # of a log error above the median: a third more error than most designs make
 _LEAST_ERROR = 1e-4  # delta1 of 1 still has a logarithm
-# Before a study has pairs of a rung and a final reading: the sd by which log errors differ beyond
-# their mean shift, some 3 % of the error (benchmarks/results/rungs.json), and what it counts for.
-_RUNG_SD = 0.03
-_RUNG_PAIRS = 4.0
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity: it keys a cache
@@ -53,21 +50,22 @@ class Evidence:
         )
 
     def summaries(self, genomes: Genomes) -> Floats:
-        """Logarithms of sums of widths per stage and part, depths, and the exact costs."""
-        columns = []
-        for name, group in self.levels.groups.items():
-            total = genomes[:, group].sum(axis=1).astype(np.float64)
-            columns.append(total if name.endswith("depth") else np.log(np.maximum(total, 1.0)))
-        cost = self.levels.cost(genomes)
-        columns += [
-            np.log(c.astype(np.float64)) for c in (cost.params, cost.macs, cost.activations)
-        ]
-        return np.stack(columns, axis=1)
+        """Logarithms of the capacity of every part of the network: a dozen numbers, not hundreds.
 
-    @property
-    def names(self) -> list[str]:
-        """Of the summaries' columns."""
-        return [*self.levels.groups, "parameters", "MACs", "activations"]
+        Of a stage the sum over its modules, each by the geometric mean of its widths; of each unit
+        of an upconv block that mean; the widths of stem and transitions.
+        """
+        layout = self.levels.caps.prototype.layout
+        logs = np.log(np.maximum(genomes.astype(np.float64), 1.0))
+        there = self.levels.active(genomes)
+        columns = [logs[:, layout.stem]]
+        for stage in layout.stages:
+            widths = (logs[:, stage.squeeze] + logs[:, stage.expand] + logs[:, stage.width]) / 3
+            capacity = (np.exp(widths) * there[:, stage.width]).sum(axis=1)
+            columns += [np.log(capacity), logs[:, stage.transition]]
+        for unit in range(layout.decoder, layout.length, 2):
+            columns.append(logs[:, unit : unit + 2].mean(axis=1))
+        return np.stack(columns, axis=1)
 
     @cached_property
     def _reference(self) -> tuple[Floats, Floats, Floats, Floats]:
@@ -90,22 +88,56 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class Readings:
-    """The study's trainings, as final log errors.
+    """What the study's trainings gave: every rung of every design is a reading.
 
     Attributes:
-        genomes: One row a design.
+        genomes: One row a reading.
         logs: N x 2: log(1 - delta1) and log(abs_rel); power laws of size are lines in these.
-        noise_scale: Variance of each reading in units of a final reading's.
+        fidelity: Which stage each is of, and of how many seeds it is the mean.
         numbers: Of the trials.
     """
 
     genomes: Genomes
     logs: Floats
-    noise_scale: Floats
+    fidelity: Fidelity
     numbers: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    @property
+    def designs(self) -> int:
+        """How many networks were read."""
+        return len(set(self.numbers))
+
+    def take(self, rows: NDArray[np.intp]) -> Readings:
+        """Some of them."""
+        return Readings(
+            genomes=self.genomes[rows],
+            logs=self.logs[rows],
+            fidelity=self.fidelity.take(rows),
+            numbers=tuple(self.numbers[row] for row in rows),
+        )
+
+    def last(self) -> Readings:
+        """The last one of every design."""
+        rows = {number: row for row, number in enumerate(self.numbers)}
+        return self.take(np.array(list(rows.values()), np.intp))
+
+    def levelled(self) -> Readings:
+        """The same as if all were final: what rungs lack on average is made up.
+
+        Roughly, for those who go on are not the average: the Gaussian process does the rest.
+        """
+        logs = self.logs.copy()
+        if not (self.fidelity.level == 0).any():
+            return self
+        final = self.logs[self.fidelity.level == 0].mean(axis=0)
+        for level in range(1, self.fidelity.levels):
+            rows = self.fidelity.level == level
+            if rows.any():
+                logs[rows] += final - logs[rows].mean(axis=0)
+        return replace(self, logs=logs)
 
 
 def log_errors(accuracy: Accuracy) -> tuple[float, float]:
@@ -117,10 +149,7 @@ def log_errors(accuracy: Accuracy) -> tuple[float, float]:
 
 
 def collect(evaluations: Sequence[Evaluation], genomes: Genomes, final: str) -> Readings:
-    """One reading a design: the final one, or its last rung's with the gain still to come.
-
-    What a rung lacks to the final training is learned from the designs that had both: a mean
-    shift of the log errors, and the spread around it as additional noise.
+    """Every reading there is; none at all while nothing was trained to the end.
 
     Args:
         evaluations: Finished ones.
@@ -128,63 +157,48 @@ def collect(evaluations: Sequence[Evaluation], genomes: Genomes, final: str) -> 
         final: Name of the last stage.
     """
     read = [
-        {r.stage: log_errors(r.accuracy) for r in e.readings if r.accuracy} for e in evaluations
+        (row, reading.stage, log_errors(reading.accuracy))
+        for row, evaluation in enumerate(evaluations)
+        for reading in evaluation.readings
+        if reading.accuracy is not None
     ]
-    stages = [r.stage for e in evaluations for r in e.readings if r.stage != final]
-    shifts = {stage: _shift(read, stage, final) for stage in dict.fromkeys(stages)}
-    rows, logs, scales = [], [], []
-    for row, found in enumerate(read):
-        if final in found:
-            rows.append(row)
-            logs.append(found[final])
-            scales.append(1.0)
-        elif found:
-            stage = list(found)[-1]
-            shift, scale = shifts[stage]
-            if shift is not None:
-                rows.append(row)
-                logs.append((found[stage][0] + shift[0], found[stage][1] + shift[1]))
-                scales.append(scale)
+    if all(stage != final for _, stage, _ in read):
+        read = []
+    stages = [final, *dict.fromkeys(stage for _, stage, _ in read if stage != final)]
     return Readings(
-        genomes=genomes[rows],
-        logs=np.array(logs, np.float64).reshape(-1, 2),
-        noise_scale=np.array(scales, np.float64),
-        numbers=tuple(evaluations[row].number for row in rows),
+        genomes=genomes[[row for row, _, _ in read]],
+        logs=np.array([logs for _, _, logs in read], np.float64).reshape(-1, 2),
+        fidelity=Fidelity(
+            level=np.array([stages.index(stage) for _, stage, _ in read], np.int64),
+            count=np.ones(len(read)),
+            start=np.array([evaluations[row].number for row, _, _ in read], np.int64),
+        ),
+        numbers=tuple(evaluations[row].number for row, _, _ in read),
     )
 
 
-def _shift(
-    read: Sequence[dict[str, tuple[float, float]]], stage: str, final: str
-) -> tuple[tuple[float, float] | None, float]:
-    """Mean gain from a rung to the final training, and the rung's variance in final ones."""
-    pairs = [(f[stage], f[final]) for f in read if stage in f and final in f]
-    if not pairs:
-        return None, 1.0
-    gains = [(b[0] - a[0], b[1] - a[1]) for a, b in pairs]
-    shift = fmean(g[0] for g in gains), fmean(g[1] for g in gains)
-    squares = sum((g[0] - shift[0]) ** 2 for g in gains)
-    variance = (2 * _RUNG_PAIRS * _RUNG_SD**2 + squares) / (_RUNG_PAIRS + len(gains) - 1)
-    # The spread holds both readings' noise: predicted from the rung, all of it is the rung's.
-    return shift, max(1.0, variance / _RUNG_SD**2)
-
-
 def with_fresh(readings: Readings, confirmations: Sequence[Confirmation]) -> Readings:
-    """What fresh seeds gave for designs that were read, averaged into their readings.
+    """And what fresh seeds gave for designs that were read: one final reading more of each.
 
     Of the data that the search sees: the validation split, where there is one.
     """
-    rows = {number: row for row, number in enumerate(readings.numbers)}
-    logs, scales = readings.logs.copy(), readings.noise_scale.copy()
-    for one in confirmations:
-        accuracy = one.validation or one.accuracy
-        row = rows.get(one.number)
-        if row is not None and accuracy is not None:
-            fresh, before = float(len(one.readings)), 1 / scales[row]
-            logs[row] = (before * logs[row] + fresh * np.array(log_errors(accuracy))) / (
-                before + fresh
-            )
-            scales[row] = 1 / (before + fresh)
-    return replace(readings, logs=logs, noise_scale=scales)
+    places = {number: row for row, number in enumerate(readings.numbers)}
+    fresh = [
+        (places[one.number], log_errors(accuracy), len(one.readings))
+        for one in confirmations
+        if one.number in places and (accuracy := one.validation or one.accuracy) is not None
+    ]
+    if not fresh:
+        return readings
+    rows = [row for row, _, _ in fresh]
+    starts = Fidelity.final(len(fresh), first=int(readings.fidelity.start.max()) + 1)
+    counts = np.array([count for _, _, count in fresh], np.float64)
+    return Readings(
+        genomes=np.concatenate([readings.genomes, readings.genomes[rows]]),
+        logs=np.concatenate([readings.logs, np.array([logs for _, logs, _ in fresh])]),
+        fidelity=readings.fidelity + replace(starts, count=counts),
+        numbers=(*readings.numbers, *(readings.numbers[row] for row in rows)),
+    )
 
 
 def tempered(readings: Readings) -> Readings:
@@ -230,25 +244,24 @@ class Inquisitor:
         self, evidence: Evidence, readings: Readings, pending: Genomes | None = None
     ) -> None:
         self._evidence = evidence
-        self.read = len(readings)
-        readings = tempered(readings)
-        self._mean = readings.logs.mean(axis=0)
-        self._scale = np.maximum(readings.logs.std(axis=0), 1e-3)
-        outputs = (readings.logs - self._mean) / self._scale
-        points = evidence.of(readings.genomes)
+        self.read = readings.designs
+        readings = _relevant(readings)
+        known = tempered(readings.levelled())
+        self._mean = known.logs.mean(axis=0)
+        self._scale = np.maximum(known.logs.std(axis=0), 1e-3)
+        outputs = (known.logs - self._mean) / self._scale
+        points = evidence.of(known.genomes)
         self.hyper = _hyper(evidence, readings)
-        self._posterior = Posterior(self.hyper, points, outputs, readings.noise_scale)
+        self._posterior = Posterior(self.hyper, points, outputs, known.fidelity)
         if pending is not None and len(pending):
             more = evidence.of(pending)
             fantasies, _ = self._posterior.predict(more)
             self._posterior = Posterior(
                 self.hyper,
-                Points(
-                    summaries=np.concatenate([points.summaries, more.summaries]),
-                    genes=np.concatenate([points.genes, more.genes]),
-                ),
+                points + more,
                 np.concatenate([outputs, fantasies]),
-                np.concatenate([readings.noise_scale, np.ones(len(more))]),
+                known.fidelity
+                + Fidelity.final(len(more), first=int(known.fidelity.start.max()) + 1),
             )
 
     def foresee(self, genomes: Genomes) -> Foreseen:
@@ -259,7 +272,13 @@ class Inquisitor:
     @property
     def noise(self) -> float:
         """Standard deviation of the log of 1 - delta1 of one final training."""
-        return float(np.exp(0.5 * self.hyper.noise) * self._scale[0])
+        return self.noises[0]
+
+    @property
+    def noises(self) -> tuple[float, ...]:
+        """The same of every stage read: final, then rungs in their order."""
+        variance = np.exp(self.hyper.noise) + np.exp(self.hyper.luck)
+        return tuple(float(sd * self._scale[0]) for sd in np.sqrt(variance))
 
     @property
     def spread(self) -> float:
@@ -267,27 +286,49 @@ class Inquisitor:
         return float(self._scale[0])
 
 
+def _relevant(readings: Readings, at_most: int = _AT_MOST) -> Readings:
+    """At most so many readings, for the cube of them is what they cost.
+
+    The best ones and the latest ones, half of each: the neighbourhood that is being searched.
+    """
+    if len(readings) <= at_most:
+        return readings
+    order = np.argsort(readings.levelled().logs[:, 0], kind="stable")
+    latest = np.arange(len(readings))[-at_most // 2 :]
+    best = [row for row in order if row < latest[0]][: at_most - len(latest)]
+    return readings.take(np.sort(np.concatenate([best, latest])).astype(np.intp))
+
+
 def _hyper(evidence: Evidence, readings: Readings) -> Hyper:
     """Those of the readings up to the last whole `REFIT`: a function of the history."""
     count = max(ENOUGH, len(readings) // REFIT * REFIT)
-    rows = np.arange(count)[-_FIT_ON:]
-    logs = readings.logs[rows]
-    return _fitted(
+    part = readings.take(np.arange(min(count, len(readings)))[-_FIT_ON:])
+    found = _fitted(
         evidence,
-        readings.genomes[rows].tobytes(),
-        logs.tobytes(),
-        readings.noise_scale[rows].tobytes(),
+        part.genomes.tobytes(),
+        tempered(part.levelled()).logs.tobytes(),
+        part.fidelity.level.tobytes(),
+        part.fidelity.count.tobytes(),
+        part.fidelity.start.tobytes(),
     )
+    return found.with_levels(readings.fidelity.levels)
 
 
 @lru_cache(maxsize=4)
-def _fitted(evidence: Evidence, genomes: bytes, logs: bytes, noise: bytes) -> Hyper:
+def _fitted(
+    evidence: Evidence, genomes: bytes, logs: bytes, level: bytes, count: bytes, start: bytes
+) -> Hyper:
     """Remembered, because eight proposals in a row ask for the same."""
     length = evidence.levels.caps.prototype.layout.length
     outputs = np.frombuffer(logs).reshape(-1, 2)
     outputs = (outputs - outputs.mean(axis=0)) / np.maximum(outputs.std(axis=0), 1e-3)
     points = evidence.of(np.frombuffer(genomes, np.int64).reshape(-1, length))
-    return fitted(points, outputs, np.frombuffer(noise))
+    fidelity = Fidelity(
+        level=np.frombuffer(level, np.int64),
+        count=np.frombuffer(count),
+        start=np.frombuffer(start, np.int64),
+    )
+    return fitted(points, outputs, fidelity)
 
 
 def scores(

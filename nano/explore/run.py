@@ -276,8 +276,7 @@ def _driver(
 def _confirm(study: StudyFile, driver: Driver, store: Store) -> list[Confirmation] | None:
     """Fresh seeds for the finalists, and for the prototype as the reference."""
     evaluations = store.evaluations()
-    caps = Caps(prototype=study.family(), requirements=study.requirements(), size=study.size)
-    belief = Belief(caps)
+    belief = _belief(study)
     return confirmed(
         evaluations,
         study.stages.confirm.designs,
@@ -287,14 +286,18 @@ def _confirm(study: StudyFile, driver: Driver, store: Store) -> list[Confirmatio
     )
 
 
+def _belief(study: StudyFile) -> Belief:
+    return Belief(
+        Caps(prototype=study.family(), requirements=study.requirements(), size=study.size)
+    )
+
+
 def _lessons(
     study: StudyFile, evaluations: Sequence[Evaluation], best: Confirmation | None
 ) -> dict[str, Any]:
     """What the study taught about the chosen design; nothing where none was chosen."""
     around = next((e.design for e in evaluations if best is not None and e.key == best.key), None)
-    belief = Belief(
-        Caps(prototype=study.family(), requirements=study.requirements(), size=study.size)
-    )
+    belief = _belief(study)
     inquisitor = belief.inquisitor(evaluations) if around is not None else None
     if around is None or inquisitor is None:
         return {}
@@ -317,11 +320,12 @@ def _conclude(
     for evaluation in evaluations:
         if folder.evaluation(evaluation.number) != evaluation:
             folder.write_evaluation(evaluation)  # the storage is the truth
+    held = _belief(study).holds(evaluations, confirmations) if confirmations else {}
     found = Findings(
         evaluations=tuple(evaluations),
         confirmations=None if confirmations is None else tuple(confirmations),
         kept=tuple(folder.confirmations()),
-        best=chosen(confirmations or [], judge(study)),
+        best=chosen(confirmations or [], judge(study), held),
         trials=options.trials or study.trials,
     )
     code = interrupts.exit_code if confirmations is None else found.exit_code

@@ -12,7 +12,7 @@ import pytest
 from nano.design.presets import prototype
 from nano.explore.belief import Belief, probabilities
 from nano.explore.caps import Caps
-from nano.explore.findings import confirmed, finalists
+from nano.explore.findings import chosen, confirmed, finalists
 from nano.explore.inquisitor import Foreseen
 from nano.explore.stages import Judge, confirmation, counted
 from nano.records import Accuracy, Confirmation, Evaluation, Reading
@@ -100,6 +100,30 @@ def test_confirming_ends_with_the_first_batch_that_holds() -> None:
     found = confirmed(trials, 2, holds=lambda _: {}, confirm=retrain, judge=JUDGE)
     assert len(retrain.asked) == 1
     assert len(found or ()) == 2
+
+
+def test_of_designs_that_held_the_best_that_is_sure_is_claimed() -> None:
+    trials = [evaluation(i, 0.51 + i / 100) for i in range(3)]
+    found = Retraining({0: 0.6, 1: 0.6, 2: 0.6})(trials)
+    by_score = sorted(found, key=lambda one: -(one.netscore or 0))
+    best, second, third = (one.number for one in by_score)
+    claimed = [
+        chosen(found, JUDGE, holds)
+        for holds in (
+            {best: 0.85, second: 0.99, third: 0.99},
+            {best: 0.5, second: 0.9, third: 0.99},
+            {best: 0.5, second: 0.6, third: 0.7},
+        )
+    ]
+    assert [one.number for one in claimed if one] == [best, second, third]
+
+
+def test_where_a_batch_held_by_luck_alone_the_next_one_gets_its_chance() -> None:
+    trials = [evaluation(i, 0.51 + i / 100) for i in range(6)]
+    retrain = Retraining({i: 0.6 for i in range(6)})
+    holds = dict.fromkeys(range(6), 0.6)
+    confirmed(trials, 2, holds=lambda _: holds, confirm=retrain, judge=JUDGE)
+    assert len(retrain.asked) == 3
 
 
 def test_an_interrupted_confirming_concludes_nothing() -> None:

@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 from made_up_world import CAPS, EVIDENCE, LEVELS, REQUIRED, SMALL, genomes, law, readings
 
-from nano.explore.inquisitor import Inquisitor, Readings, collect, log_errors, scores
-from nano.explore.stages import Judge, counted
+from nano.explore.inquisitor import (
+    Inquisitor,
+    Readings,
+    _relevant,
+    collect,
+    log_errors,
+    scores,
+    with_fresh,
+)
+from nano.explore.stages import Judge, confirmation, counted
 from nano.records import Accuracy, Evaluation, Reading
 from nano.score import Utility
 
@@ -38,23 +46,47 @@ def collected(*evaluations: Evaluation) -> Readings:
     return collect(evaluations, rows, "final")
 
 
-def test_a_final_reading_is_taken_as_it_is() -> None:
+def test_every_rung_of_every_design_is_a_reading() -> None:
     found = collected(evaluation(0, rung_1=0.4, final=0.6), evaluation(1, final=0.5))
-    assert found.logs[:, 0] == pytest.approx([math.log(0.4), math.log(0.5)])
-    assert found.noise_scale.tolist() == [1.0, 1.0]
+    assert found.logs[:, 0] == pytest.approx([math.log(0.6), math.log(0.4), math.log(0.5)])
+    assert found.fidelity.level.tolist() == [1, 0, 0]
+    assert found.numbers == (0, 0, 1)
+    assert found.designs == 2
+    assert found.last().numbers == (0, 1)
 
 
-def test_a_rungs_reading_is_lifted_by_the_gain_that_others_had_and_is_noisier() -> None:
-    pairs = [evaluation(0, rung_1=0.4, final=0.6), evaluation(1, rung_1=0.5, final=0.65)]
-    found = collected(*pairs, evaluation(2, rung_1=0.45))
-    gain = (math.log(0.4 / 0.6) + math.log(0.35 / 0.5)) / 2
-    assert found.logs[2, 0] == pytest.approx(math.log(0.55) + gain)
-    assert found.noise_scale[2] > 1.5
+def test_levelled_readings_of_a_rung_are_as_good_on_average_as_final_ones() -> None:
+    found = collected(evaluation(0, rung_1=0.4, final=0.6), evaluation(1, rung_1=0.5)).levelled()
+    rung = found.fidelity.level == 1
+    assert found.logs[rung, 0].mean() == pytest.approx(math.log(0.4))
+    assert found.logs[rung, 0].max() - found.logs[rung, 0].min() == pytest.approx(
+        math.log(0.6 / 0.5)
+    )
 
 
-def test_a_rung_that_nobody_went_on_from_says_nothing() -> None:
-    found = collected(evaluation(0, final=0.6), evaluation(1, rung_1=0.4))
-    assert found.numbers == (0,)
+def test_while_nothing_is_trained_to_the_end_nothing_is_known() -> None:
+    assert len(collected(evaluation(0, rung_1=0.6), evaluation(1, rung_1=0.4))) == 0
+
+
+def test_what_fresh_seeds_gave_is_one_final_reading_more() -> None:
+    known = collected(evaluation(0, rung_1=0.4, final=0.6), evaluation(1, final=0.5))
+    accuracy = Accuracy(delta1=0.5, abs_rel=0.3)
+    reading = Reading(stage="confirmed", images=8, seconds=0.0, seed=1, accuracy=accuracy)
+    fresh = confirmation(evaluation(0, final=0.6), [reading] * 3, JUDGE)
+    found = with_fresh(known, [fresh])
+    assert found.logs[3, 0] == pytest.approx(math.log(0.5))
+    assert found.fidelity.count.tolist() == [1, 1, 1, 3]
+    assert found.numbers == (0, 0, 1, 0)
+    assert found.fidelity.start[3] not in found.fidelity.start[:3]
+
+
+def test_of_very_many_readings_the_best_and_the_latest_are_kept() -> None:
+    many = readings(genomes(40), 0.02)
+    kept = _relevant(many, at_most=20)
+    assert len(kept) == 20
+    assert set(range(30, 40)) <= set(kept.numbers)
+    early = many.logs[:30, 0]
+    assert set(np.argsort(early)[:10].tolist()) <= set(kept.numbers)
 
 
 def test_perfect_and_hopeless_accuracies_have_finite_logs() -> None:
