@@ -26,7 +26,8 @@ from nano.machine import commit, machine, versions
 OURS = "generator-inquisitor"  # what the others are rivals of
 PROBLEMS: dict[str, Callable[[int, float], Problem]] = {
     "analytic": analytic.instance,
-    "tabulated": tabulated.instance,
+    "tabulated": tabulated.straight,
+    "tabulated-rungs": tabulated.instance,
 }
 
 

@@ -139,7 +139,8 @@ class Tabulated:
     Attributes:
         number: Of the bootstrap.
         caps: Prototype, requirements and image size.
-        trainings: (stage, training images).
+        trainings: (stage, training images) of what a design goes through.
+        stages: All that the table has: they order the outputs of `fit`.
         fit: From features to log errors of all stages.
         noise: Their covariance over starts.
     """
@@ -147,6 +148,7 @@ class Tabulated:
     number: int
     caps: Caps
     trainings: tuple[tuple[str, int], ...]
+    stages: tuple[str, ...]
     fit: Fit
     noise: Floats
     utility: Utility = field(default_factory=Utility)
@@ -186,7 +188,7 @@ class Tabulated:
         return found
 
     def _at(self, logs: Floats, stage: str) -> tuple[float, float]:
-        place = 2 * [name for name, _ in self.trainings].index(stage)
+        place = 2 * self.stages.index(stage)
         error, abs_rel = np.exp(logs[place : place + 2])
         return min(max(1 - float(error), 0.0), 1.0), float(abs_rel)
 
@@ -202,9 +204,17 @@ def _table() -> Table:
     return read_table(TABLE)
 
 
+def straight(number: int, safety: float = 0.0) -> Tabulated:
+    """As `instance`, but every design is trained to the end at once."""
+    whole = instance(number, safety)
+    return replace(whole, trainings=whole.trainings[-1:])
+
+
 @cache
 def instance(number: int, safety: float = 0.0) -> Tabulated:
     """The surrogate of a bootstrap of the table; of the whole table for number 0.
+
+    Every design begins at the first rung; whether it goes on is for the study's pruner.
 
     Args:
         number: Of the bootstrap.
@@ -230,6 +240,7 @@ def instance(number: int, safety: float = 0.0) -> Tabulated:
         number=number,
         caps=caps,
         trainings=study.trainings(),
+        stages=stages,
         fit=fitted(inputs, outputs(chosen, stages), seed),
         noise=start_noise(rows, stages),
     )

@@ -45,7 +45,7 @@ PERIOD = 8  # proposals of which `Settings.unscreened` are not judged
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the cycle is made of; the defaults are a first choice, not yet proved.
+    """What the cycle is made of; the defaults are what measured best.
 
     Attributes:
         inquisitor: Judge networks before they are tried; without it the generator learns from
@@ -62,11 +62,11 @@ class Settings:
     inquisitor: bool = True
     rounds: int = 8
     prototype: bool = True
-    margin: float = 1.0
+    margin: float = 0.3
     unscreened: int = 2
     pool: int = 120
     elites: int = 25
-    optimism: tuple[float, float] = (-0.6, 0.8)
+    optimism: tuple[float, float] = (-0.6, 0.6)
 
 
 @dataclass(frozen=True, kw_only=True)

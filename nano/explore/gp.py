@@ -2,9 +2,9 @@
 
 k(x, x') = a1 <s, s'> + a2 exp(-|s - s'|^2 / 2 l^2) + a3 <g, g'> + a4 exp(-|g - g'|^2 / 2 m^2)
 with summaries s (a length scale l each) and genes g (one length scale m); plus an offset of every
-fidelity but the final one; plus the luck of a start, which all trainings from it share; plus noise,
-of each fidelity its own. All outputs share the kernel (Rasmussen and Williams 2006, sections 2.2
-and 5.4.1). Hyperparameters are the maximum a posteriori under log-normal priors, by L-BFGS with
+fidelity but the final one; plus noise, of each fidelity its own, half of it the luck that all
+trainings from one start share. All outputs share the kernel (Rasmussen and Williams 2006, sections
+2.2 and 5.4.1). Hyperparameters are the maximum a posteriori under log-normal priors, by L-BFGS with
 exact gradients: every gradient of a length scale is a matrix product, which is what makes refitting
 within a search affordable.
 """
@@ -24,8 +24,10 @@ _JITTER = 1e-8
 _STEPS = 25  # of L-BFGS: beyond, the posterior hardly moves
 _PRIOR_SD = 1.0  # of the logarithm of every hyperparameter
 _OFFSET = 0.3  # variance of a fidelity's offset: readings come centred already
-_NOISE = (0.07, 0.2)  # prior variance of a reading beside its start's luck: final, and cheaper ones
-_LUCK = 0.03  # prior variance of that
+_NOISE = (0.1, 0.3)  # prior variance of a reading: final, and cheaper ones
+# Correlation of the noise of two trainings from one start: .30, .47 and .70 for the three pairs of
+# stages of the table of real trainings (benchmarks/search/results/table.json).
+_LUCK = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,18 +94,17 @@ class Fidelity:
         )
 
     def noise(self, hyper: Hyper) -> Floats:
-        """Variance of each reading."""
-        return np.exp(hyper.noise)[self.level] / self.count
+        """Covariance N x N of the readings' noise."""
+        sd = np.sqrt(np.exp(hyper.noise)[self.level] / self.count)
+        alike = np.where(self.start[:, None] == self.start[None, :], _LUCK, 0.0)
+        np.fill_diagonal(alike, 1.0)
+        found: Floats = sd[:, None] * alike * sd[None, :]
+        return found
 
     def offsets(self) -> Floats:
         """Covariance N x N of what the readings of one rung have in common."""
         same = (self.level[:, None] == self.level[None, :]) & (self.level > 0)
         return _OFFSET * same
-
-    def same_start(self) -> Floats:
-        """Correlation N x N of the readings' luck, over the starts each is the mean of."""
-        same = self.start[:, None] == self.start[None, :]
-        return same / np.sqrt(self.count[:, None] * self.count[None, :])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,24 +114,21 @@ class Hyper:
     Attributes:
         amplitudes: Of the four kernels.
         scales: Length scale of every summary, then the one of the genes.
-        luck: Variance of a start.
-        noise: Variance of one reading of every level, beside its start's luck.
+        noise: Variance of one reading of every level.
     """
 
     amplitudes: Floats
     scales: Floats
-    luck: float
     noise: Floats
 
     def packed(self) -> Floats:
         """One vector."""
-        return np.concatenate([self.amplitudes, self.scales, [self.luck], self.noise])
+        return np.concatenate([self.amplitudes, self.scales, self.noise])
 
     @classmethod
     def unpacked(cls, vector: Floats, levels: int) -> Hyper:
         """From one vector."""
-        scales, luck, noise = vector[4 : -levels - 1], vector[-levels - 1], vector[-levels:]
-        return cls(amplitudes=vector[:4], scales=scales, luck=float(luck), noise=noise)
+        return cls(amplitudes=vector[:4], scales=vector[4:-levels], noise=vector[-levels:])
 
     def with_levels(self, levels: int) -> Hyper:
         """With the prior's noise for fidelities that the fit did not see."""
@@ -147,7 +145,6 @@ def prior(points: Points, levels: int = 1) -> Hyper:
     return Hyper(
         amplitudes=np.log([0.5, 0.5, 0.1, 0.2]),
         scales=np.log(np.array([*[2 * np.sqrt(s)] * s, 2 * np.sqrt(g)])),
-        luck=float(np.log(_LUCK)),
         noise=np.log([_NOISE[0], *[_NOISE[1]] * (levels - 1)]),
     )
 
@@ -181,8 +178,7 @@ def _loss(
     """Negative log marginal likelihood and its gradient in the packed logarithms."""
     parts = _parts(hyper, points, points)
     noise = fidelity.noise(hyper)
-    luck = np.exp(hyper.luck) * fidelity.same_start()
-    kernel = _total(parts) + fidelity.offsets() + luck + np.diag(noise + _JITTER)
+    kernel = _total(parts) + fidelity.offsets() + noise + _JITTER * np.eye(len(points))
     factor = cholesky(kernel, lower=True)
     inverse = cho_solve((factor, True), np.eye(len(points)))
     weights = inverse @ outputs
@@ -192,9 +188,8 @@ def _loss(
     amplitudes = [float((sensitivity * part).sum()) for part in parts]
     by_summary = _by_scale(sensitivity * parts[1], points.summaries) / np.exp(2 * hyper.scales[:-1])
     by_genes = _by_scale(sensitivity * parts[3], points.genes).sum() / np.exp(2 * hyper.scales[-1])
-    by_noise = np.bincount(fidelity.level, np.diag(sensitivity) * noise, len(hyper.noise))
-    by_luck = float((sensitivity * luck).sum())
-    return value, np.array([*amplitudes, *by_summary, by_genes, by_luck, *by_noise])
+    by_noise = np.bincount(fidelity.level, (sensitivity * noise).sum(axis=1), len(hyper.noise))
+    return value, np.array([*amplitudes, *by_summary, by_genes, *by_noise])
 
 
 def _by_scale(weighted: Floats, x: Floats) -> Floats:
@@ -242,9 +237,8 @@ class Posterior:
     def __init__(self, hyper: Hyper, points: Points, outputs: Floats, fidelity: Fidelity) -> None:
         self._hyper = hyper
         self._points = points
-        kernel = _kernel(hyper, points, points) + fidelity.offsets()
-        kernel += np.exp(hyper.luck) * fidelity.same_start()
-        kernel += np.diag(fidelity.noise(hyper) + _JITTER)
+        kernel = _kernel(hyper, points, points) + fidelity.offsets() + fidelity.noise(hyper)
+        kernel += _JITTER * np.eye(len(points))
         self._factor = cholesky(kernel, lower=True)
         self._weights = cho_solve((self._factor, True), outputs)
 

@@ -277,8 +277,7 @@ class Inquisitor:
     @property
     def noises(self) -> tuple[float, ...]:
         """The same of every stage read: final, then rungs in their order."""
-        variance = np.exp(self.hyper.noise) + np.exp(self.hyper.luck)
-        return tuple(float(sd * self._scale[0]) for sd in np.sqrt(variance))
+        return tuple(float(sd * self._scale[0]) for sd in np.exp(0.5 * self.hyper.noise))
 
     @property
     def spread(self) -> float:
