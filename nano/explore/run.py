@@ -261,7 +261,9 @@ def _driver(
             keep=study.stages.keep,
             finalists=study.stages.confirm.designs,
         ),
-        budget=Budget(trials=options.trials or study.trials, deadline=deadline),
+        budget=Budget(
+            trials=options.trials or study.trials, deadline=deadline, patience=study.patience
+        ),
         watcher=watcher,
         size=study.size,
         origin=study.generator.kind,

@@ -7,8 +7,9 @@ told twice, and the storage has one writer per driver.
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nano.errors import NanoError, RunError
@@ -35,6 +36,7 @@ from nano.records import Confirmation, Evaluation, Reading
 _log = logging.getLogger("nano.explore")
 _POLL_SECONDS = 0.25
 _DEATHS = 3  # of workers on the same task before the study gives up
+_GAIN = 0.05  # dB that count as progress
 _BARREN = 3  # designs that all fail before any is read: then something else is wrong
 
 
@@ -49,15 +51,33 @@ class Budget:
     Attributes:
         trials: Trials in all, those of earlier runs included.
         deadline: Monotonic time after which no new trial starts, or None.
+        patience: Trials in a row without a better design after which none starts; 0: no end.
     """
 
     trials: int
     deadline: float | None = None
+    patience: int = 0
 
     def spent(self, counted: int) -> bool:
         """Whether no new trial may start."""
         late = self.deadline is not None and time.monotonic() >= self.deadline
         return late or counted >= self.trials
+
+    def stands_still(self, evaluations: Iterable[Evaluation]) -> bool:
+        """Whether the best feasible score has not risen by `_GAIN` for as long as patience lasts.
+
+        As long as nothing is feasible there is no patience to lose.
+        """
+        if not self.patience:
+            return False
+        best, since = -math.inf, 0
+        for evaluation in sorted(evaluations, key=lambda e: e.number):
+            score = evaluation.netscore
+            if evaluation.feasible and score is not None and score > best + _GAIN:
+                best, since = score, 0
+            else:
+                since += 1
+        return best > -math.inf and since >= self.patience
 
 
 @dataclass(kw_only=True)
@@ -100,6 +120,7 @@ class Driver:
     _done: dict[int, Evaluation] = field(default_factory=dict)
     _deaths: dict[str, int] = field(default_factory=dict)
     _stopping: bool = False
+    _stood_still: bool = False
     _waiting_for: list[int] = field(default_factory=list)
 
     # --- searching -------------------------------------------------------------------------------
@@ -138,6 +159,14 @@ class Driver:
         with self.store.turn():
             # Waiting trials were counted when they were made; only new ones use up the budget.
             over = self.store.exhausted or self.budget.spent(self.store.counted())
+            if not over and self.budget.patience:
+                self._done |= {e.number: e for e in self.store.evaluations(but=self._done)}
+                over = self.budget.stands_still(self._done.values())
+                if over and not self._stood_still:
+                    self.watcher.note(
+                        f"no better design in {self.budget.patience} trials: the search ends"
+                    )
+                self._stood_still |= over
             if over and not self.store.waiting():
                 return None
             asked = self.store.ask(self.origin)

@@ -139,6 +139,12 @@ class StudyFile(_Table):
     about: str = Field(default="", description="free text, shown in the report")
     seed: int = Field(default=0, ge=0, description="decides proposals, starts and orders of images")
     trials: int = Field(default=30, gt=0, description="designs that get a trial")
+    patience: int = Field(
+        default=0,
+        ge=0,
+        description="ends the search after so many trials in a row without a feasible design that"
+        " scores .05 dB more; 0: only trials or hours end it",
+    )
     data: DataTable = Field(
         default=ScenesTable(), description="images with depth: set = scenes or kitti"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from nano.errors import RunError
 from nano.explore import serve
 from nano.explore.folder import RunFolder, held, open_folder
 from nano.explore.promotion import Outlook, Promotion
+from nano.explore.search import Budget
 from nano.files import read_json, to_plain
 from nano.records import Evaluation, spend
 from nano.report.run import read_run
@@ -176,6 +178,34 @@ def test_running_a_finished_study_again_does_nothing_twice(again: Toy) -> None:
     assert again.trials() == trials
     assert (again.run / "trials.csv").read_bytes() == table
     assert [event["event"] for event in ended.events] == ["confirmation"] * 3 + ["summary"]
+
+
+def test_a_search_that_stands_still_ends_early(again: Toy) -> None:
+    ended = again("--trials", "60", "--set", "patience=12")
+    assert ended.code == 2  # a study is what it was begun as
+    fresh = again.copy(again.run.parent / "fresh")
+    shutil.rmtree(fresh.run)
+    assert fresh("--trials", "60", "--set", "patience=12").code == 0
+    told = fresh.evaluations()
+    assert 13 < len(told) < 60
+    scores = [e.netscore or 0.0 for e in told if e.feasible]
+    last = [e.netscore or 0.0 for e in told[-12:] if e.feasible]
+    assert max(last, default=0.0) <= max(scores) + 0.05
+
+
+def test_patience_counts_from_the_last_gain_and_only_once_something_is_feasible(
+    finished: Finished,
+) -> None:
+    one = next(e for e in finished[0].evaluations() if e.feasible)
+    history = [
+        replace(one, number=n, netscore=20 + score, feasible=feasible)
+        for n, (score, feasible) in enumerate(
+            [(9.0, False), (1.0, True), (1.04, True), (2.0, True), (8.0, False), (1.5, True)]
+        )
+    ]
+    ends = [Budget(trials=9, patience=2).stands_still(history[:n]) for n in range(7)]
+    assert ends == [False, False, False, False, False, False, True]
+    assert not Budget(trials=9).stands_still(history)
 
 
 def test_more_trials_go_on_where_it_ended(again: Toy) -> None:
