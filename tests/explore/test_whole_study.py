@@ -467,7 +467,9 @@ def test_where_the_best_do_not_hold_the_next_ones_get_their_chance(again: Toy) -
     best = ended.events[-1]["best"]
     assert best["number"] not in {first, 0} and best["delta1"] > 0.5
     assert read_json(again.run / "best" / "metrics.json")["number"] == best["number"]
-    assert len([event for event in ended.events if event["event"] == "confirmation"]) == 5
+    assert (
+        len([event for event in ended.events if event["event"] == "confirmation"]) == 6
+    )  # three batches: nobody was sure
 
 
 def test_an_earlier_choice_is_taken_back_when_none_is_left(again: Toy) -> None:
