@@ -40,7 +40,7 @@ from nano.explore.caps import Caps
 from nano.explore.levels import Levels
 from nano.explore.study import StudyFile, parse_study, read_study
 from nano.explore.trainer import BuiltIn, Job
-from nano.files import from_plain, read_json, to_plain, write_json
+from nano.files import from_plain, read_json, write_json
 from nano.machine import commit, cores, machine, versions
 from nano.memory import keep_freed_memory
 from nano.score import Requirements, parse_requirement
@@ -298,12 +298,17 @@ def _row(caps: Caps, genome: Genome) -> Row:
     return Row(genome=" ".join(map(str, genome)), params=cost.params, macs=cost.macs)
 
 
+def recipe(study: StudyFile) -> tuple[Any, ...]:
+    """What the trainings of a study depend on."""
+    return study.seed, study.data, study.prototype, study.stages
+
+
 def _begun(out: Path, study: StudyFile) -> Table:
     """What ``out`` holds; the empty table where there is no file."""
     if not out.exists():
         return Table(study=study.plain())
     table = read_table(out)
-    if table.study != to_plain(study.plain()):
+    if recipe(parse_study(table.study, str(out))) != recipe(study):
         raise InputError(f"{out}: holds trainings of another study. Give another file: --out FILE")
     return table
 

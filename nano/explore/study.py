@@ -78,10 +78,10 @@ class GeneratorTable(_Table):
     """[generator]: what proposes designs."""
 
     kind: Literal["generator-inquisitor", "tpe", "cmaes", "nsga2", "evolution", "random"] = Field(
-        default="tpe",
-        description="tpe, cmaes and nsga2 are Optuna's, over the knobs; evolution breeds the best"
-        " knobs; random is the baseline; generator-inquisitor learns whole genomes from every"
-        " training, and is not proved yet",
+        default="generator-inquisitor",
+        description="generator-inquisitor learns whole genomes from every training; tpe, cmaes and"
+        " nsga2 are Optuna's, over the knobs; evolution breeds the best knobs; random is the"
+        " baseline",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from benchmarks.search.table import (
     design,
     make,
     read_table,
+    recipe,
     space,
     tasks,
 )
@@ -25,7 +25,7 @@ from benchmarks.search.tabulated import Tabulated, checked, features, fitted, in
 from nano.errors import InputError
 from nano.explore.caps import Caps
 from nano.explore.levels import Levels
-from nano.explore.study import read_study
+from nano.explore.study import parse_study, read_study
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def problem() -> Tabulated:
 def test_the_table_is_compact_and_of_the_study_beside_it() -> None:
     assert TABLE.stat().st_size <= 5_000_000
     found = read_table(TABLE)
-    assert found.study == json.loads(json.dumps(read_study(STUDY).plain()))
+    assert recipe(parse_study(found.study, str(TABLE))) == recipe(read_study(STUDY))
     stages = {stage for stage, _ in read_study(STUDY).trainings()}
     for row in found.rows.values():
         assert {one.start for one in row.trained} >= {0}
