@@ -45,7 +45,7 @@ PERIOD = 8  # proposals of which `Settings.unscreened` are not judged
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the cycle is made of; the defaults are what measured best.
+    """What the cycle is made of; the defaults were chosen on tuning problems.
 
     Attributes:
         inquisitor: Judge networks before they are tried; without it the generator learns from

@@ -25,7 +25,7 @@ _STEPS = 25  # of L-BFGS: beyond, the posterior hardly moves
 _PRIOR_SD = 1.0  # of the logarithm of every hyperparameter
 _OFFSET = 0.3  # variance of a fidelity's offset: readings come centred already
 _NOISE = (0.1, 0.3)  # prior variance of a reading: final, and cheaper ones
-# Correlation of the noise of two trainings from one start: .30, .47 and .70 for the three pairs of
+# Correlation of the noise of two trainings from one start: .49, .58 and .69 for the three pairs of
 # stages of the table of real trainings (benchmarks/search/results/table.json).
 _LUCK = 0.5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -84,11 +85,11 @@ def test_what_is_missing_is_made_and_nothing_twice(
 
         def __exit__(self, *_: object) -> None: ...
 
-        def submit(self, call: object, *arguments: object) -> object:
-            from concurrent.futures import Future
-
+        def submit(
+            self, call: object, study_json: str, task: table.Task, source: int
+        ) -> Future[Trained]:
             future: Future[Trained] = Future()
-            future.set_result(trained(*arguments))  # type: ignore[arg-type]
+            future.set_result(trained(study_json, task, source))
             return future
 
     monkeypatch.setattr(table, "ProcessPoolExecutor", Here)
