@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     options = argparse.ArgumentParser(
         prog="python -m benchmarks.search",
-        description="Compare search methods at equal spend, without training.",
+        description="Compare search methods at equal spend.",
     )
     options.add_argument("problem", choices=sorted(PROBLEMS))
     options.add_argument("--instances", type=int, nargs="+", default=[1000, 1001, 1002])

@@ -24,7 +24,7 @@ from random import Random
 
 import numpy as np
 
-from benchmarks.search.problem import FINAL
+from benchmarks.search.problem import FINAL, Rules
 from benchmarks.search.widths import scaled
 from nano.cost.count import count
 from nano.cost.population import count_population
@@ -145,6 +145,7 @@ class Analytic:
     lean: float
     slope: float
     utility: Utility = field(default_factory=Utility)
+    rules: Rules = field(default_factory=Rules)
     trainings: tuple[tuple[str, int], ...] = ((FINAL, IMAGES),)
 
     @property

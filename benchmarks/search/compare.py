@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.search import analytic, tabulated
+from benchmarks.search import analytic, live, tabulated
 from benchmarks.search.problem import Problem
 from benchmarks.search.replay import Record, replay
 from nano.console import say
@@ -26,6 +26,7 @@ from nano.machine import commit, machine, versions
 OURS = "generator-inquisitor"  # what the others are rivals of
 PROBLEMS: dict[str, Callable[[int, float], Problem]] = {
     "analytic": analytic.instance,
+    "live": live.instance,
     "tabulated": tabulated.straight,
     "tabulated-rungs": tabulated.instance,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from nano.design.design import Design
@@ -11,8 +12,25 @@ from nano.score import Utility
 FINAL = "final"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How a search is run and concluded, the same for every method.
+
+    Attributes:
+        keep: Share of a rung that may go on.
+        finalists: In a batch.
+        starts: Fresh ones of each finalist.
+        checkpoints: Of a run that ends by spend: at so many equal parts of it.
+    """
+
+    keep: float = 0.34
+    finalists: int = 3
+    starts: int = 3
+    checkpoints: int = 20
+
+
 class Problem(Protocol):
-    """A study whose trainings are looked up or computed.
+    """A study whose trainings are looked up, computed, or made.
 
     Accuracies are pairs (delta1, abs_rel).
     """
@@ -32,6 +50,10 @@ class Problem(Protocol):
     @property
     def trainings(self) -> tuple[tuple[str, int], ...]:
         """(stage, training images) of every rung and of the final training, in order."""
+
+    @property
+    def rules(self) -> Rules:
+        """How it is searched and concluded."""
 
     def read(self, design: Design, stage: str, start: int) -> tuple[float, float]:
         """One training from a start: the same design, stage and start give the same reading."""

@@ -1,4 +1,4 @@
-"""One method on one problem, driven as the product drives it, without a file or a training.
+"""One method on one problem, driven as the product drives it, without files.
 
 Spend is training images x MACs of one forward pass: what a training costs grows with both. At
 checkpoints the study is concluded as if it ended there: finalists are confirmed with fresh starts,
@@ -26,11 +26,7 @@ from nano.explore.storage import Asked, Store, predicted
 from nano.records import Accuracy, Confirmation, Evaluation, Reading
 from nano.seeds import derive_seed
 
-KEEP = 0.34  # share of a rung that may go on
-FINALISTS = 3
-STARTS = 3  # fresh ones of each finalist
 EVERY = 10  # trials between checkpoints, where no spend is given
-SHARES = 20  # checkpoints, where one is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +92,7 @@ def replay(
     while not run.exhausted and (trials is None or len(run.told) < trials):
         if not run.step():
             break
-        share = run.spends[-1] / spend * SHARES if spend else 0.0
+        share = run.spends[-1] / spend * problem.rules.checkpoints if spend else 0.0
         due = len(checkpoints) < int(share) if spend else len(run.told) % EVERY == 0
         if due:
             checkpoints.append(run.checkpoint())
@@ -143,8 +139,8 @@ class _Run:
         self._promotion = Promotion(
             utility=problem.utility,
             requirements=caps.requirements,
-            keep=KEEP,
-            finalists=FINALISTS,
+            keep=problem.rules.keep,
+            finalists=problem.rules.finalists,
         )
         self._belief = Belief(caps)
         self._confirmed: dict[str, Confirmation] = {}
@@ -236,7 +232,7 @@ class _Run:
     def _choice(self) -> Confirmation | None:
         found = confirmed(
             self.told,
-            FINALISTS,
+            self._problem.rules.finalists,
             holds=lambda known: self._belief.holds(self.told, known),
             confirm=lambda batch: [self._confirm(one) for one in batch],
             judge=self._judge,
@@ -246,7 +242,8 @@ class _Run:
     def _confirm(self, evaluation: Evaluation) -> Confirmation:
         if evaluation.key not in self._confirmed:
             starts = [
-                derive_seed(self._seed, "confirm", evaluation.key, index) for index in range(STARTS)
+                derive_seed(self._seed, "confirm", evaluation.key, index)
+                for index in range(self._problem.rules.starts)
             ]
             stage, images = self._problem.trainings[-1]
             readings = [self._reading(evaluation, stage, images, start) for start in starts]

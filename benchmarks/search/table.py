@@ -19,15 +19,14 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from benchmarks.search.training import train, trainer_of
 from benchmarks.search.widths import depth_columns, masked, to_caps
 from nano.console import positive, run, say
 from nano.data.cache import default_cache
@@ -35,14 +34,11 @@ from nano.data.sets import prepare_sets
 from nano.design.design import Design
 from nano.design.genes import Genome
 from nano.errors import InputError
-from nano.evaluate.protocol import protocol_named
 from nano.explore.caps import Caps
 from nano.explore.levels import Levels
 from nano.explore.study import StudyFile, parse_study, read_study
-from nano.explore.trainer import BuiltIn, Job
 from nano.files import from_plain, read_json, write_json
 from nano.machine import commit, cores, machine, versions
-from nano.memory import keep_freed_memory
 from nano.score import Requirements, parse_requirement
 from nano.seeds import derive_seed
 
@@ -211,43 +207,22 @@ def tasks(caps: Caps, table: Table, designs: int) -> Iterator[Task]:
             yield from (Task(number=number, genome=genome, start=start) for start in missing)
 
 
-@cache
-def _trainer(study_json: str) -> tuple[StudyFile, BuiltIn]:
-    """Once a process."""
-    import torch
-
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    study = parse_study(json.loads(study_json), "study")
-    return study, BuiltIn(
-        sets=prepare_sets(study.data, Path(), default_cache()),
-        recipe=study.recipe(),
-        protocol=protocol_named(study.data.protocol),
-        study_seed=study.seed,
-    )
-
-
 def trained(study_json: str, task: Task, source: int) -> Trained:
     """Train one design from one start at all stages, in whatever process."""
-    study, trainer = _trainer(study_json)
+    study, trainer = trainer_of(study_json)
     network: Design = study.family().design(task.genome)
     readings: dict[str, tuple[float, float]] = {}
     began = time.process_time()
     for stage, images in study.trainings():
-        with TemporaryDirectory() as folder:
-            outcome = trainer.run(
-                Job(
-                    design=network,
-                    stage=stage,
-                    images=images,
-                    seed=derive_seed("table", network.key, task.start),
-                    order=task.start,
-                    confirming=stage == "final",
-                    folder=Path(folder),
-                    checkpoint=Path(folder) / "checkpoint.pt",
-                ),
-                lambda: False,
-            )
+        outcome = train(
+            trainer,
+            network,
+            stage,
+            images,
+            seed=derive_seed("table", network.key, task.start),
+            order=task.start,
+            confirming=stage == "final",
+        )
         first = outcome.validation or outcome.accuracy
         readings[stage] = (round(first.delta1, 5), round(first.abs_rel, 5))
         if outcome.validation is not None:

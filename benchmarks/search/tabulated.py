@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from benchmarks.search.problem import FINAL
+from benchmarks.search.problem import FINAL, Rules
 from benchmarks.search.table import TABLE, Row, Table, read_table
 from nano.design.design import Design
 from nano.design.genes import Layout
@@ -152,6 +152,7 @@ class Tabulated:
     fit: Fit
     noise: Floats
     utility: Utility = field(default_factory=Utility)
+    rules: Rules = field(default_factory=Rules)
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from benchmarks.search import table
 from benchmarks.search.compare import OURS
+from benchmarks.search.problem import Rules
 from benchmarks.search.replay import replay
 from benchmarks.search.table import (
     STUDY,
@@ -159,12 +161,9 @@ def test_instances_are_bootstraps_of_one_table(problem: Tabulated) -> None:
     assert [stage for stage, _ in straight(0).trainings] == ["final"]
 
 
-def test_the_learned_search_is_ahead_of_breeding_and_of_copies(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_learned_search_is_ahead_of_breeding_and_of_copies() -> None:
     """The guard of the ranking: equal spend, on a bootstrap that is no one's evidence."""
-    monkeypatch.setattr("benchmarks.search.replay.SHARES", 1)  # only the end is looked at
-    problem = straight(50)
+    problem = replace(straight(50), rules=Rules(checkpoints=1))  # only the end is looked at
     unit = float(problem.trainings[-1][1]) * problem.caps.cost(problem.caps.prototype.preset).macs
     median = {
         name: np.median(
