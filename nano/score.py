@@ -42,6 +42,8 @@ class Utility:
         beta: Exponent of parameters in millions.
         gamma: Exponent of multiply-accumulates in billions.
         accuracy: A name in `ACCURACY_FORMS`.
+        trade_off: Costs that are minimised beside the score, of `AT_MOST_COUNTED`: what is wanted
+            is then the whole front, not one design.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -50,12 +52,14 @@ class Utility:
     beta: float = 0.15
     gamma: float = 0.15
     accuracy: str = "d1*(1-abs_rel)"
+    trade_off: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """The formula in one line, with units."""
         return (
             f"20 log10(a^{self.kappa:g} / (p^{self.beta:g} m^{self.gamma:g})) dB,"
             f" a = {self.accuracy} in percent, p in millions, m in GMACs"
+            + (f"; traded off against {' and '.join(self.trade_off)}" if self.trade_off else "")
         )
 
     def score(self, delta1: float, abs_rel: float, cost: Cost) -> float:

@@ -34,6 +34,7 @@ from nano.explore.inquisitor import (
     scores,
 )
 from nano.explore.levels import Genomes, Levels
+from nano.explore.trade_off import under_ceilings
 from nano.score import Utility
 
 _log = logging.getLogger("nano.explore")
@@ -109,8 +110,14 @@ class GeneratorInquisitor:
 
     # --- what is known ---------------------------------------------------------------------------
 
-    def mind(self, history: History) -> Mind:
-        """Inquisitor and generator, from the history alone."""
+    def mind(self, history: History, levels: Levels | None = None) -> Mind:
+        """Inquisitor and generator, from the history alone.
+
+        Args:
+            history: Of the study.
+            levels: With caps of a proposal's own, where they are not the study's.
+        """
+        levels = levels or self.levels
         tried = [e for e in history.finished if e.readings]
         genomes = self._genomes([e.design for e in tried])
         readings = collect(tried, genomes, self._final)
@@ -119,7 +126,7 @@ class GeneratorInquisitor:
         if readings.designs < ENOUGH:
             return Mind(theta=theta, elites=self._first(), inquisitor=None)
         designs = readings.levelled().last()
-        value = self._believed(designs, inquisitor)
+        value = self._believed(designs, inquisitor, levels)
         count = min(self.settings.elites, max(4, len(designs) // 4))
         best = np.argsort(-value, kind="stable")[:count]
         elites = designs.genomes[best]
@@ -152,20 +159,24 @@ class GeneratorInquisitor:
                 _log.warning("the inquisitor cannot be fitted (%s): plain generator", unfit)
             return None
 
-    def _believed(self, readings: Readings, inquisitor: Inquisitor | None) -> Floats:
+    def _believed(
+        self, readings: Readings, inquisitor: Inquisitor | None, levels: Levels
+    ) -> Floats:
         """Score of every design read: of the posterior mean where there is one."""
         if inquisitor is not None:
             foreseen = inquisitor.foresee(readings.genomes)
         else:
             foreseen = Foreseen(mean=readings.logs, sd=np.zeros_like(readings.logs))
-        return self._value(readings.genomes, foreseen, 0.0, self._noise(inquisitor))
+        return self._value(readings.genomes, foreseen, 0.0, self._noise(inquisitor), levels)
 
     # --- what is wanted --------------------------------------------------------------------------
 
     def _noise(self, inquisitor: Inquisitor | None) -> float:
         return inquisitor.noise if inquisitor is not None else 0.0
 
-    def _value(self, genomes: Genomes, foreseen: Foreseen, beta: float, noise: float) -> Floats:
+    def _value(
+        self, genomes: Genomes, foreseen: Foreseen, beta: float, noise: float, levels: Levels
+    ) -> Floats:
         """NetScore less what is missed, at ``beta`` standard deviations to the good.
 
         A requirement is missed by so many sd of one training's noise in the log error; each costs
@@ -185,13 +196,14 @@ class GeneratorInquisitor:
             log_error = foreseen.mean[:, column] - beta * foreseen.sd[:, column]
             missed = (log_error - bound) / max(noise, _LEAST_NOISE) + self.settings.margin
             value = value - _MISSED * np.maximum(missed, 0.0)
-        return value - self._over(genomes)
+        return value - self._over(genomes, levels)
 
-    def _over(self, genomes: Genomes) -> Floats:
+    @staticmethod
+    def _over(genomes: Genomes, levels: Levels) -> Floats:
         """A decibel for every hundredth over a cap: the prototype itself may be."""
-        cost = self.levels.cost(genomes)
+        cost = levels.cost(genomes)
         total = np.zeros(len(genomes))
-        for item in self._caps.requirements.counted.items:
+        for item in levels.caps.requirements.counted.items:
             excess = (getattr(cost, item.name) - item.bound) / item.bound
             total += np.maximum(excess, 0.0) / 0.01
         return total
@@ -200,17 +212,24 @@ class GeneratorInquisitor:
 
     def proposals(self, history: History, number: int, seed: int) -> Iterator[Proposal]:
         """Candidates, best first; see `nano.explore.genomes.Proposer`."""
-        mind = self.mind(history)
         random = np.random.default_rng(seed)
+        levels = self._levels_of_one(history, random)
+        mind = self.mind(history, levels)
         if mind.inquisitor is not None and number % PERIOD >= self.settings.unscreened:
-            found, judged = self._imagined(mind, mind.inquisitor, random)
+            found, judged = self._imagined(mind, mind.inquisitor, random, levels)
             yield from self._described(mind, found, seed, {"way": "imagined", "judged": judged})
         while True:
-            drawn = self.levels.repaired(self.generator.draw(mind.theta, random, 16))
+            drawn = levels.repaired(self.generator.draw(mind.theta, random, 16))
             yield from self._described(mind, drawn, seed, {"way": "drawn", "judged": 0})
 
+    def _levels_of_one(self, history: History, random: np.random.Generator) -> Levels:
+        """The cube under one proposal's caps: the study's own, where nothing is traded off."""
+        names = self._utility.trade_off
+        caps = under_ceilings(self._caps, names, history.finished, random)
+        return self.levels if caps is self._caps else Levels(caps)
+
     def _imagined(
-        self, mind: Mind, inquisitor: Inquisitor, random: np.random.Generator
+        self, mind: Mind, inquisitor: Inquisitor, random: np.random.Generator, levels: Levels
     ) -> tuple[Genomes, int]:
         """The best networks of a copy of the generator that is refined on what it is told of them.
 
@@ -220,13 +239,13 @@ class GeneratorInquisitor:
         settings = self.settings
         beta = float(random.normal(*settings.optimism))
         theta, best = mind.theta, mind.elites
-        known = self._judged(best, inquisitor, beta)
+        known = self._judged(best, inquisitor, beta, levels)
         judged = 0
         for _ in range(max(1, settings.rounds)):
-            pool = self._pool(theta, best, random, settings.rounds > 0)
+            pool = levels.repaired(self._pool(theta, best, random, settings.rounds > 0))
             judged += len(pool)
             best = np.concatenate([best, pool])
-            known = np.concatenate([known, self._judged(pool, inquisitor, beta)])
+            known = np.concatenate([known, self._judged(pool, inquisitor, beta, levels)])
             best, rows = np.unique(best, axis=0, return_index=True)
             order = np.argsort(-known[rows], kind="stable")[: settings.elites]
             best, known = best[order], known[rows][order]
@@ -236,11 +255,11 @@ class GeneratorInquisitor:
 
     def _pool(
         self, theta: Theta, best: Genomes, random: np.random.Generator, breed: bool
-    ) -> Genomes:
-        """Networks of the generator; and mutants and children of the best ones."""
+    ) -> Floats:
+        """Levels of networks of the generator; and of mutants and children of the best ones."""
         size = self.settings.pool
         if not breed:
-            return self.levels.repaired(self.generator.draw(theta, random, size))
+            return self.generator.draw(theta, random, size)
         third = size // 3
         # The better, the likelier: the smaller of two random ranks.
         ranks = np.minimum(*random.integers(len(best), size=(2, 3 * third)))
@@ -249,13 +268,15 @@ class GeneratorInquisitor:
             best[ranks[third : 2 * third]], best[ranks[2 * third :]], random
         )
         drawn = self.generator.draw(theta, random, size - 2 * third)
-        return self.levels.repaired(np.concatenate([drawn, mutants, children]))
+        return np.concatenate([drawn, mutants, children])
 
-    def _judged(self, genomes: Genomes, inquisitor: Inquisitor, beta: float) -> Floats:
+    def _judged(
+        self, genomes: Genomes, inquisitor: Inquisitor, beta: float, levels: Levels
+    ) -> Floats:
         """Value at the slot's optimism, with a brake where the inquisitor is blind."""
         foreseen = inquisitor.foresee(genomes)
         blind = np.maximum(foreseen.sd[:, 0] / inquisitor.spread - 0.75, 0.0)
-        return self._value(genomes, foreseen, beta, inquisitor.noise) - 3.0 * blind
+        return self._value(genomes, foreseen, beta, inquisitor.noise, levels) - 3.0 * blind
 
     def _described(
         self, mind: Mind, genomes: Genomes, seed: int, notes: dict[str, Any]

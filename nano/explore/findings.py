@@ -8,6 +8,8 @@ from typing import Any
 
 from nano.errors import EXIT_FEASIBLE, EXIT_NONE_FEASIBLE
 from nano.explore.stages import Judge
+from nano.explore.trade_off import spread
+from nano.front import front
 from nano.records import Confirmation, Evaluation, spend
 from nano.score import AT_MOST_COUNTED
 
@@ -40,7 +42,10 @@ def confirmed(
     held = holds(found)
     for likely in CHANCES:
         known = {one.key for one in found}
-        batch = finalists(evaluations, wanted, held, likely=likely, known=known)
+        trade_off = judge.utility.trade_off
+        batch = finalists(
+            evaluations, wanted, held, likely=likely, known=known, trade_off=trade_off
+        )
         if not batch:
             break
         tried = [*batch, *(reference if not found else ())]
@@ -62,12 +67,13 @@ def finalists(
     *,
     likely: float = CHANCES[0],
     known: Set[str] = frozenset(),
+    trade_off: Sequence[str] = (),
 ) -> list[Evaluation]:
     """The next designs to confirm.
 
     Those of the best observed score among the designs that are likely enough to hold, then the
     likeliest of the rest. Without ``holds`` the observed feasible ones by score. No design comes
-    twice.
+    twice. Where costs are traded off, the likely ones are taken along the front, dear to cheap.
 
     Args:
         evaluations: Finished ones.
@@ -75,6 +81,7 @@ def finalists(
         holds: Probability by trial number that a design meets the requirements in truth.
         likely: How likely is likely enough.
         known: Keys of designs that were confirmed already.
+        trade_off: Costs that are minimised beside the score.
     """
     holds = holds or {}
     left = {
@@ -87,12 +94,14 @@ def finalists(
         and (e.feasible or (holds.get(e.number, 0.0) >= CHANCES[0] and _affordable(e)))
     }
 
-    def rank(evaluation: Evaluation) -> tuple[float, float]:
+    def caution(evaluation: Evaluation) -> float:
         chance = holds.get(evaluation.number, 0.0)
-        caution = 0.0 if not holds or chance >= likely else 1 - chance
-        return caution, -(evaluation.netscore or 0.0)
+        return 0.0 if not holds or chance >= likely else 1 - chance
 
-    return sorted(left.values(), key=rank)[:wanted]
+    ranked = sorted(left.values(), key=lambda e: (caution(e), -(e.netscore or 0.0)))
+    likely_ones = [evaluation for evaluation in ranked if caution(evaluation) == 0.0]
+    along = spread(likely_ones, wanted, trade_off)
+    return (along + ranked[len(likely_ones) :])[:wanted]
 
 
 def _affordable(evaluation: Evaluation) -> bool:
@@ -140,6 +149,7 @@ class Findings:
         kept: All confirmations of this run, those of earlier commands included.
         best: The claim, if there is one.
         trials: Trials that were asked for.
+        trade_off: Costs that are minimised beside the score.
     """
 
     evaluations: tuple[Evaluation, ...]
@@ -147,6 +157,7 @@ class Findings:
     kept: tuple[Confirmation, ...]
     best: Confirmation | None
     trials: int
+    trade_off: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -158,12 +169,19 @@ class Findings:
         """The prototype, retrained like the finalists."""
         return next((c for c in self.confirmations or () if c.origin == "prototype"), None)
 
+    @property
+    def front(self) -> list[Confirmation]:
+        """Confirmed feasible designs that none beats in score without costing more; else none."""
+        feasible = [one for one in self.confirmations or () if one.feasible]
+        return front(feasible, self.trade_off) if self.trade_off else []
+
     def summary(self) -> dict[str, Any]:
         """For run.json; what is not known is left out."""
         spent = spend(self.evaluations, self.kept)
         found = {
             "best": _claim(self.best),
             "reference": _claim(self.reference),
+            "front": [_claim(one) for one in self.front] or None,
             "spend_images": spent.images,
             "busy_seconds": round(spent.busy_seconds, 1),
             "training_cpu_seconds": round(spent.cpu_seconds, 1),

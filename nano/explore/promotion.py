@@ -10,12 +10,14 @@ values are never compared with the final requirement.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from scipy.special import log_ndtr
 
+from nano.explore.trade_off import no_dearer
+from nano.front import score
 from nano.records import Accuracy, Evaluation
 from nano.score import Requirements, Utility
 
@@ -36,7 +38,8 @@ class Outlook:
         netscore: Of the expected accuracy, in decibels.
         p_feasible: Probability that the final reading meets the requirements with their safety.
         log_p: Its logarithm, which still tells hopeless designs apart.
-        promise: Probability times the gain over the finalists there are, in decibels.
+        promise: Probability times the gain over the finalists there are, in decibels; over those
+            that cost no more, where costs are traded off.
     """
 
     delta1: float
@@ -80,16 +83,15 @@ class Promotion:
         outlook = self.outlook(evaluation, stage, pairs)
         if outlook is None:
             return False, None
-        peers = [o for other in others if (o := self.outlook(other, stage, pairs))]
+        peers = [(e, o) for e in others if (o := self.outlook(e, stage, pairs))]
         allowed = math.ceil(self.keep * (len(peers) + 1))
         if not any(other.feasible for other in others):
-            nearer = sum(peer.log_p > outlook.log_p for peer in peers)
+            nearer = sum(peer.log_p > outlook.log_p for _, peer in peers)
             return nearer < allowed, outlook
-        bar = self._bar(others)
-        if bar is None:
-            bar = min(o.netscore for o in (outlook, *peers)) - 0.1
-        promise = _promise(outlook, bar)
-        better = sum(_promise(peer, bar) > promise for peer in peers)
+        lowest = min(o.netscore for o in (outlook, *(o for _, o in peers))) - 0.1
+        bar = self._bars(others, lowest)
+        promise = _promise(outlook, bar(evaluation))
+        better = sum(_promise(peer, bar(e)) > promise for e, peer in peers)
         return promise > 0 and better < allowed, replace(outlook, promise=promise)
 
     def outlook(
@@ -128,11 +130,20 @@ class Promotion:
         counted = self.requirements.counted
         return counted.met(counted.margins(evaluation.cost.values()), with_safety=True)
 
-    def _bar(self, others: Sequence[Evaluation]) -> float | None:
-        """The score a newcomer must beat: the last finalist's, once there are enough."""
-        scores = [o.netscore for o in others if o.feasible and o.netscore is not None]
-        ranked = sorted(scores, reverse=True)
-        return ranked[self.finalists - 1] if len(ranked) >= self.finalists else None
+    def _bars(self, others: Sequence[Evaluation], lowest: float) -> Callable[[Evaluation], float]:
+        """The score a newcomer must beat: the last finalist's, ``lowest`` until there are enough.
+
+        Where costs are traded off, of those finalists that cost no more.
+        """
+        names = self.utility.trade_off
+        scored = [o for o in others if o.feasible and o.netscore is not None]
+        scored.sort(key=score, reverse=True)
+
+        def bar(one: Evaluation) -> float:
+            beaten = no_dearer(one, scored, names) if names else scored
+            return score(beaten[self.finalists - 1]) if len(beaten) >= self.finalists else lowest
+
+        return bar
 
 
 def _accuracy(evaluation: Evaluation, stage: str) -> Accuracy | None:

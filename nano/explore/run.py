@@ -329,6 +329,7 @@ def _conclude(
         kept=tuple(folder.confirmations()),
         best=chosen(confirmations or [], judge(study), held),
         trials=options.trials or study.trials,
+        trade_off=study.utility.trade_off,
     )
     code = interrupts.exit_code if confirmations is None else found.exit_code
     if found.best is not None:

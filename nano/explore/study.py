@@ -26,6 +26,7 @@ from nano.explore.explain import Origin, explain, suggestion
 from nano.explore.overrides import override
 from nano.score import (
     ACCURACY_FORMS,
+    AT_MOST_COUNTED,
     AT_MOST_MEASURED,
     REQUIRABLE,
     Requirements,
@@ -65,6 +66,25 @@ class UtilityTable(_Table):
         default="d1*(1-abs_rel)",
         description=f"a of delta1 and abs_rel: one of {', '.join(ACCURACY_FORMS)}",
     )
+
+    trade_off: tuple[str, ...] = Field(
+        default=(),
+        description="counted costs that are minimised beside the score, so that the search spreads"
+        f" over the front between them: of {', '.join(AT_MOST_COUNTED)}",
+    )
+
+    @field_validator("trade_off")
+    @classmethod
+    def _counted(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name in AT_MOST_MEASURED:
+                raise ValueError(
+                    f"{name}: this version measures nothing on devices; activations order designs"
+                    " by memory traffic, which dominates the latency of small networks"
+                )
+            if name not in AT_MOST_COUNTED:
+                raise ValueError(f"{name}: unknown; {suggestion(name, AT_MOST_COUNTED)}")
+        return tuple(dict.fromkeys(names))
 
     @field_validator("accuracy")
     @classmethod
@@ -178,7 +198,11 @@ class StudyFile(_Table):
         """The utility with its weights."""
         table = self.utility
         return Utility(
-            kappa=table.kappa, beta=table.beta, gamma=table.gamma, accuracy=table.accuracy
+            kappa=table.kappa,
+            beta=table.beta,
+            gamma=table.gamma,
+            accuracy=table.accuracy,
+            trade_off=table.trade_off,
         )
 
     def recipe(self) -> Recipe:
@@ -270,6 +294,7 @@ def check_study(study: StudyFile, origin: Origin) -> None:
         (("data", "protocol"), lambda: _check_protocol(study.data)),
         (("data",), lambda: check_splits(study.data)),
         (("stages", "rungs"), grow),
+        (("utility", "trade_off"), partial(_check_trade_off, study)),
     ]
     for path, check in checks:
         try:
@@ -293,6 +318,14 @@ def _check_protocol(data: ScenesTable | KittiTable) -> None:
         )
     kind = "rendered" if isinstance(data, ScenesTable) else data.truth
     check_truth(f'[data] set = "{data.set}"', kind, PROTOCOLS[data.protocol])
+
+
+def _check_trade_off(study: StudyFile) -> None:
+    if study.utility.trade_off and study.generator.kind != "generator-inquisitor":
+        raise StudyError(
+            f'[generator] kind = "{study.generator.kind}" maximises the score alone;'
+            ' with [utility] trade_off use "generator-inquisitor"'
+        )
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import fmean
 
 from nano.cost.count import Cost
+from nano.front import score
 from nano.records import METRICS, STAGES, Accuracy, Confirmation, Evaluation
 from nano.report import numbers
 from nano.report.run import Run
@@ -166,11 +166,6 @@ def nearest(run: Run) -> Finding | None:
     findings = [f for f in findings if f.origin != REFERENCE_ORIGIN] or findings
     findings = [finding for finding in findings if finding.whole] or findings
     return min(findings, key=distance, default=None)
-
-
-def score(finding: Finding) -> float:
-    """NetScore for ordering; unknown is below everything."""
-    return -math.inf if finding.netscore is None else finding.netscore
 
 
 def gain_db(finding: Finding, against: Finding | None) -> float | None:

@@ -28,6 +28,7 @@ from nano.report.markup import Html, join, tag
 from nano.report.published import CAVEAT, comparable
 from nano.report.run import CurveRow, Run, read_run
 from nano.report.sheet import SCRIPT, STYLE
+from nano.report.trade_plot import trade_off
 
 _CURVES = 5  # designs whose learning curves are drawn
 
@@ -74,6 +75,7 @@ def _sections(run: Run, problems: list[str]) -> list[tuple[str, str, Html | None
         ("asked", "What was asked", asked.conditions(run)),
         ("best", "Best designs", _best(run)),
         ("cost", "Accuracy against cost", _cost(run)),
+        ("front", "The trade-off", _front(run)),
         ("search", "The search", _search(run, problems)),
         ("learned", "How the generator learned", _learned(run)),
         ("network", "The network", _network(run, subject, problems)),
@@ -237,6 +239,33 @@ def _cost(run: Run) -> Html | None:
         tag("p", CAVEAT, " A dash: not known to us from the source.", class_="note"),
     ]
     return join([_figure(figure, caption), *quoted])
+
+
+def _front(run: Run) -> Html | None:
+    """Only of a study that trades costs off for score."""
+    figures = [trade_off(run, name) for name in run.trade_off]
+    if not any(figures):
+        return None
+    table = tables.front_table(run)
+    return join(
+        [
+            tag("p", "No design of the front can be beaten in score without costing more."),
+            *(
+                _figure(
+                    figure,
+                    "Each dot is one design trained to the end. The line is the best score to be "
+                    "had at each cost as the search saw it; dark marks are confirmed with fresh "
+                    "seeds on held-out data, and those alone are claimed.",
+                )
+                for figure in figures
+            ),
+            *(
+                [tag("h3", "Confirmed designs that no other beats, dearest first"), table]
+                if table is not None
+                else [tag("p", "No confirmed design is feasible.", class_="note")]
+            ),
+        ]
+    )
 
 
 def _search(run: Run, problems: list[str]) -> Html | None:

@@ -20,7 +20,7 @@ from nano.records import (
     confirmation_from_plain,
     evaluation_from_plain,
 )
-from nano.score import Requirements
+from nano.score import AT_MOST_COUNTED, Requirements
 
 Record = TypeVar("Record")
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -72,6 +72,14 @@ class Run:
         """run.json's summary, filled at the end of a study; empty before."""
         summary = self.about.get("summary")
         return summary if isinstance(summary, Mapping) else {}
+
+    @property
+    def trade_off(self) -> tuple[str, ...]:
+        """Costs that the study minimises beside the score, of those that are counted."""
+        utility = self.study.get("utility")
+        names = utility.get("trade_off") if isinstance(utility, Mapping) else None
+        names = names if isinstance(names, list) else []
+        return tuple(name for name in names if name in AT_MOST_COUNTED)
 
     @property
     def seconds(self) -> float | None:

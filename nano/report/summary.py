@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nano.front import score
 from nano.report.findings import (
     Finding,
     chosen,
@@ -10,7 +11,6 @@ from nano.report.findings import (
     headline,
     nearest,
     reference,
-    score,
     state,
 )
 from nano.report.run import Run

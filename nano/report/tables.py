@@ -9,10 +9,12 @@ from pathlib import Path
 
 from nano.cost.table import PartRow, told_widths
 from nano.files import write_text
+from nano.front import costs, front
 from nano.records import Accuracy, Confirmation, Evaluation
 from nano.report import numbers
 from nano.report.findings import (
     Finding,
+    confirmed,
     is_fraction,
     latency_ms,
     misses,
@@ -179,6 +181,23 @@ def _confirmation_row(confirmation: Confirmation, seen: Evaluation | None) -> li
         numbers.count(confirmation.cost.macs),
         _yes(confirmation.feasible),
     ]
+
+
+def front_table(run: Run) -> Html | None:
+    """The confirmed front of a study that trades off costs, dearest first; None without any."""
+    feasible = [one for c in run.confirmations if (one := confirmed(c)).feasible]
+    rows: list[list[str | Cell]] = [
+        [
+            f"#{one.number}",
+            one.key,
+            numbers.decibels(one.netscore),
+            numbers.mean_sd(_delta1(one.accuracy), one.delta1_sd),
+            *(numbers.count(cost) for cost in costs(one, run.trade_off)),
+        ]
+        for one in front(feasible, run.trade_off)
+    ]
+    headings = ("trial", "key", "NetScore", "delta1", *run.trade_off)
+    return table(headings, rows, numeric=range(2, len(headings))) if rows else None
 
 
 def best_table(run: Run, limit: int = 10) -> Html | None:
