@@ -17,6 +17,8 @@ from xml.etree import ElementTree
 import pytest
 
 from nano.errors import OutputError, RunError
+from nano.files import write_text
+from nano.front import front
 from nano.records import Accuracy
 from nano.report import __main__ as command
 from nano.report.cost_plot import accuracy_against_cost
@@ -288,6 +290,28 @@ def test_values_without_a_source_are_left_open() -> None:
     assert (dense.delta1, dense.abs_rel, dense.rmse_log) == (0.886, 0.093, 0.171)
     unknown = [row.name for row in PUBLISHED if row.abs_rel is None]
     assert unknown == ["DORN (Fu)", "DepthNet Nano (Wang)"]
+
+
+def test_a_trade_off_is_drawn_and_its_confirmed_front_listed(make_run: Maker) -> None:
+    run = make_run()
+    assert 'id="front"' not in written(run)
+    study = (run / "study.toml").read_text()
+    write_text(run / "study.toml", study + '[utility]\ntrade_off = ["activations", "macs"]\n')
+    section = written(run).partition('<section id="front">')[2].partition("</section>")[0]
+    assert section.count("<svg") == 2
+    feasible = [c for c in read_run(run).confirmations if c.feasible]
+    listed = [int(number) for number in re.findall(r"<td[^>]*>#(\d+)</td>", section)]
+    assert listed == [c.number for c in front(feasible, ("activations", "macs"))]
+    assert listed
+    best = max(feasible, key=lambda c: c.netscore or 0.0)
+    assert best.number in listed
+
+
+def test_a_trade_off_without_a_feasible_design_says_so(make_run: Maker) -> None:
+    run = make_run(hardness=0.1, trials=8)
+    study = (run / "study.toml").read_text()
+    write_text(run / "study.toml", study + '[utility]\ntrade_off = ["activations"]\n')
+    assert "No confirmed design is feasible." in written(run)
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
