@@ -9,8 +9,9 @@ import numpy as np
 from nano.design.presets import prototype
 from nano.explore.caps import Caps
 from nano.explore.gp import Fidelity
-from nano.explore.inquisitor import Evidence, Readings
+from nano.explore.inquisitor import Evidence
 from nano.explore.levels import Genomes, Levels
+from nano.explore.readings import Readings
 from nano.score import Requirements
 
 SMALL = prototype("depthnet-small")

@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.search import live
 from benchmarks.search.compare import (
     OURS,
     PROBLEMS,
@@ -29,6 +30,7 @@ from nano.errors import InputError
 METHODS = (
     OURS, "evolution", "tpe", "cmaes", "nsga2", "gp", "copies", "largest", "prototype",
 )  # fmt: skip
+SPENDS = {"live": live.SPEND, "tabulated": 60.0, "tabulated-rungs": 60.0}
 SETS = {"rivals": METHODS, "ablations": (OURS, *ABLATIONS)}
 
 
@@ -48,8 +50,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="METHOD",
         help=f"rivals (all of them), ablations, or names: {', '.join((*METHODS, *ABLATIONS))}",
     )
-    options.add_argument("--trials", type=int, help="of each run (default 300)")
-    options.add_argument("--spend", type=float, help="of each run, in trainings of the prototype")
+    options.add_argument("--trials", type=int, help="of each run (default 300, or by spend)")
+    options.add_argument(
+        "--spend",
+        type=float,
+        help="of each run, in trainings of the prototype"
+        f" (default: {', '.join(f'{name} {spend:g}' for name, spend in SPENDS.items())})",
+    )
     options.add_argument(
         "--safety", type=float, default=0.0, help="the search asks so much more delta1"
     )
@@ -63,10 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
     if chosen.trials and chosen.spend:
         raise InputError("--trials and --spend: a run ends by one of them")
+    spend = chosen.spend or (0.0 if chosen.trials else SPENDS.get(chosen.problem, 0.0))
     setting = Setting(
         problem=chosen.problem,
-        trials=0 if chosen.spend else chosen.trials or 300,
-        spend=chosen.spend or 0.0,
+        trials=0 if spend else chosen.trials or 300,
+        spend=spend,
         safety=chosen.safety,
     )
     jobs = [

@@ -83,17 +83,17 @@ class Run:
 
     @property
     def final(self) -> float:
-        """NetScore of the last choice; -inf without one."""
-        return _number(self.netscore[-1])
+        """NetScore of the last choice; -inf without one that truly meets every requirement."""
+        return self._held(-1)
 
     def score_at(self, axis: str, value: float) -> float:
-        """NetScore of the choice once ``axis`` (trainings, spend) has reached a value, or -inf."""
+        """`final` of the search as it was when ``axis`` (trainings, spend) reached a value."""
         reached = [i for i, x in enumerate(getattr(self, axis)) if x <= value * (1 + 1e-9)]
-        return _number(self.netscore[reached[-1]]) if reached else -math.inf
+        return self._held(reached[-1]) if reached else -math.inf
 
-
-def _number(netscore: float | None) -> float:
-    return -math.inf if netscore is None else netscore
+    def _held(self, place: int) -> float:
+        netscore = self.netscore[place]
+        return netscore if netscore is not None and self.feasible[place] else -math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +210,8 @@ class Row:
     Attributes:
         method: Its name.
         runs: How many.
-        quartiles: 25, 50 and 75 % of the final scores; -inf where nothing was confirmed.
+        quartiles: 25, 50 and 75 % of the final scores; -inf where nothing that truly holds was
+            confirmed.
         gain: The same of the difference to the best rival, paired by instance and seed.
         wins: Share of the pairs that are above the best rival.
         catches_up: Share of the best rival's trainings after which this method's median has its

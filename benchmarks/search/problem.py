@@ -10,6 +10,7 @@ from nano.explore.caps import Caps
 from nano.score import Utility
 
 FINAL = "final"
+Pair = tuple[float, float]  # delta1 and abs_rel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +31,7 @@ class Rules:
 
 
 class Problem(Protocol):
-    """A study whose trainings are looked up, computed, or made.
-
-    Accuracies are pairs (delta1, abs_rel).
-    """
+    """A study whose trainings are looked up, computed, or made."""
 
     @property
     def name(self) -> str:
@@ -55,8 +53,11 @@ class Problem(Protocol):
     def rules(self) -> Rules:
         """How it is searched and concluded."""
 
-    def read(self, design: Design, stage: str, start: int) -> tuple[float, float]:
+    def read(self, design: Design, stage: str, start: int) -> Pair:
         """One training from a start: the same design, stage and start give the same reading."""
 
-    def truth(self, design: Design) -> tuple[float, float]:
+    def fresh(self, design: Design, start: int) -> tuple[Pair, Pair | None]:
+        """A confirming training: on held-out images; and on the search's own, where they differ."""
+
+    def truth(self, design: Design) -> Pair:
         """The mean over all starts at the final stage."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import optuna
 from optuna.storages import InMemoryStorage
 
-from benchmarks.search.problem import FINAL, Problem
+from benchmarks.search.problem import FINAL, Pair, Problem
 from benchmarks.search.rivals import method, workers
 from nano.explore.belief import Belief
 from nano.explore.findings import chosen, confirmed
@@ -208,8 +208,7 @@ class _Run:
         return self._judge.judged(evaluation)
 
     def _reading(self, evaluation: Evaluation, stage: str, images: int, start: int) -> Reading:
-        delta1, abs_rel = self._problem.read(evaluation.design, stage, start)
-        accuracy = Accuracy(delta1=delta1, abs_rel=abs_rel)
+        accuracy = _accuracy(self._problem.read(evaluation.design, stage, start))
         return Reading(stage=stage, images=images, seconds=0.0, seed=start, accuracy=accuracy)
 
     def checkpoint(self) -> Checkpoint:
@@ -219,8 +218,7 @@ class _Run:
         if choice is None:
             return blank
         design = self.told[choice.number].design
-        delta1, abs_rel = self._problem.truth(design)
-        accuracy = Accuracy(delta1=delta1, abs_rel=abs_rel)
+        accuracy = _accuracy(self._problem.truth(design))
         margins = self._judge.margins(accuracy, choice.cost.values())
         return replace(
             blank,
@@ -245,7 +243,21 @@ class _Run:
                 derive_seed(self._seed, "confirm", evaluation.key, index)
                 for index in range(self._problem.rules.starts)
             ]
-            stage, images = self._problem.trainings[-1]
-            readings = [self._reading(evaluation, stage, images, start) for start in starts]
+            readings = [self._fresh(evaluation, start) for start in starts]
             self._confirmed[evaluation.key] = confirmation(evaluation, readings, self._judge)
         return self._confirmed[evaluation.key]
+
+    def _fresh(self, evaluation: Evaluation, start: int) -> Reading:
+        held_out, validation = self._problem.fresh(evaluation.design, start)
+        return Reading(
+            stage="confirmed",
+            images=self._problem.trainings[-1][1],
+            seconds=0.0,
+            seed=start,
+            accuracy=_accuracy(held_out),
+            validation=None if validation is None else _accuracy(validation),
+        )
+
+
+def _accuracy(pair: Pair) -> Accuracy:
+    return Accuracy(delta1=pair[0], abs_rel=pair[1])

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from benchmarks.search.problem import FINAL, Rules
+from benchmarks.search.problem import FINAL, Pair, Rules
 from benchmarks.search.table import TABLE, Row, Table, read_table
 from nano.design.design import Design
 from nano.design.genes import Layout
@@ -176,6 +176,10 @@ class Tabulated:
     def truth(self, design: Design) -> tuple[float, float]:
         """delta1 and abs_rel at the final stage."""
         return self._at(self._logs(design), FINAL)
+
+    def fresh(self, design: Design, start: int) -> tuple[Pair, Pair | None]:
+        """A confirming training is a final one: there are no images."""
+        return self.read(design, FINAL, start), None
 
     def read(self, design: Design, stage: str, start: int) -> tuple[float, float]:
         """One training: the noise of a start belongs to all its stages."""

@@ -200,12 +200,16 @@ class Prototype:
             )
         return tuple(genome)
 
-    def nearest_genome(self, design: Design) -> Genome:
-        """The genome of a design, or that of its knobs where it lies outside the genes' bounds."""
+    def expressed(self, design: Design) -> Genome | None:
+        """The genome of a design, or None where the genes cannot express it."""
         try:
             return self.genome_of(design)
         except DesignError:
-            return self.expand(self.knobs_of(design), 0)
+            return None
+
+    def nearest_genome(self, design: Design) -> Genome:
+        """The genome of a design, or that of its knobs where it lies outside the genes' bounds."""
+        return self.expressed(design) or self.expand(self.knobs_of(design), 0)
 
     def _check_stages(self, design: Design) -> None:
         if len(design.stages) != len(self.layout.stages):

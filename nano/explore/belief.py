@@ -15,16 +15,15 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from nano.explore.caps import Caps
+from nano.explore.gp import Floats
 from nano.explore.inquisitor import (
     ENOUGH,
     Evidence,
     Foreseen,
     Inquisitor,
-    Readings,
-    collect,
-    with_fresh,
 )
 from nano.explore.levels import Levels
+from nano.explore.readings import Readings, collect, metrics_of, with_fresh
 from nano.records import Confirmation, Evaluation
 from nano.score import Requirements
 
@@ -87,28 +86,26 @@ class Belief:
     def _readings(
         self, evaluations: Sequence[Evaluation], confirmations: Sequence[Confirmation] = ()
     ) -> Readings:
-        tried = [e for e in evaluations if e.readings]
-        rows = [self._caps.prototype.nearest_genome(e.design) for e in tried]
-        length = self._caps.prototype.layout.length
-        readings = collect(tried, np.array(rows, np.int64).reshape(-1, length), self._final)
+        prototype, requirements = self._caps.prototype, self._caps.requirements
+        readings = collect(evaluations, prototype.expressed, self._final, requirements)
         return with_fresh(readings, confirmations)
 
 
 def probabilities(
-    foreseen: Foreseen, requirements: Requirements, noise: float = 0.0
+    foreseen: Foreseen, requirements: Requirements, noise: Floats | None = None
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Probability that delta1 and abs_rel meet their bounds, for each design foreseen.
+    """Probability that all accuracies meet their bounds, for each design foreseen.
 
     Args:
-        foreseen: Of n designs.
-        requirements: Others than those on delta1 and abs_rel are not asked here.
-        noise: Standard deviation of the log errors to add: that of one training, or 0 for the
-            true accuracy.
+        foreseen: Of n designs, in the metrics of the requirements.
+        requirements: Others than those on accuracy are not asked here.
+        noise: Standard deviation of every metric's log error to add, that of one training; none
+            for the true accuracy.
     """
     found = np.ones(len(foreseen.mean))
     for column, bound in log_bounds(requirements, with_safety=False):
         shortfall = foreseen.mean[:, column] - bound
-        sd = np.hypot(foreseen.sd[:, column], noise)
+        sd = np.hypot(foreseen.sd[:, column], 0.0 if noise is None else noise[column])
         found *= [0.5 * math.erfc(x / 2**0.5) for x in shortfall / np.maximum(sd, 1e-9)]
     return found
 
@@ -116,10 +113,10 @@ def probabilities(
 def log_bounds(requirements: Requirements, *, with_safety: bool = True) -> list[tuple[int, float]]:
     """Column of `Foreseen` and the log error allowed there, for every bound on the accuracy."""
     found = []
-    for column, name in enumerate(("delta1", "abs_rel")):
+    for column, name in enumerate(metrics_of(requirements)):
         item = requirements.get(name)
         if item is not None:
             safety = item.safety if with_safety else 0.0
-            allowed = 1 - item.bound - safety if name == "delta1" else item.bound - safety
+            allowed = 1 - item.bound - safety if item.at_least else item.bound - safety
             found.append((column, math.log(max(allowed, 1e-9))))
     return found

@@ -10,7 +10,7 @@ the history and a seed; what is kept in memory only saves time.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -29,11 +29,10 @@ from nano.explore.inquisitor import (
     Evidence,
     Foreseen,
     Inquisitor,
-    Readings,
-    collect,
     scores,
 )
 from nano.explore.levels import Genomes, Levels
+from nano.explore.readings import Readings, collect
 from nano.explore.trade_off import under_ceilings
 from nano.score import Utility
 
@@ -105,7 +104,7 @@ class GeneratorInquisitor:
         self.levels = Levels(caps)
         self.generator = Generator(self.levels)
         self.evidence = Evidence(self.levels)
-        self._genome = lru_cache(maxsize=None)(self._genome_of)
+        self._genome = lru_cache(maxsize=None)(caps.prototype.expressed)
         self._warned = False
 
     # --- what is known ---------------------------------------------------------------------------
@@ -118,10 +117,9 @@ class GeneratorInquisitor:
             levels: With caps of a proposal's own, where they are not the study's.
         """
         levels = levels or self.levels
-        tried = [e for e in history.finished if e.readings]
-        genomes = self._genomes([e.design for e in tried])
-        readings = collect(tried, genomes, self._final)
-        inquisitor = self._inquisitor(readings, self._genomes(list(history.pending)))
+        requirements = self._caps.requirements
+        readings = collect(history.finished, self._genome, self._final, requirements)
+        inquisitor = self._inquisitor(readings, self._genomes(history.pending))
         theta = self.generator.start(self._first())
         if readings.designs < ENOUGH:
             return Mind(theta=theta, elites=self._first(), inquisitor=None)
@@ -133,18 +131,16 @@ class GeneratorInquisitor:
         theta = self.generator.learned(theta, elites, np.linspace(1.0, 0.3, len(elites)))
         return Mind(theta=theta, elites=elites, inquisitor=inquisitor)
 
-    def _genome_of(self, design: Design) -> tuple[int, ...]:
-        return self._caps.prototype.nearest_genome(design)
-
-    def _genomes(self, designs: list[Design]) -> Genomes:
-        rows = [self._genome(design) for design in designs]
+    def _genomes(self, designs: Sequence[Design]) -> Genomes:
+        rows = [row for design in designs if (row := self._genome(design)) is not None]
         return np.array(rows, np.int64).reshape(-1, self._caps.prototype.layout.length)
 
     def _first(self) -> Genomes:
         """1 x D: the prototype within the caps; or a middling network of the space."""
         prototype = self._caps.prototype
         if self.settings.prototype:
-            return self.levels.repaired(self.levels.of(self._genomes([prototype.preset])))
+            preset = np.array([prototype.nearest_genome(prototype.preset)])
+            return self.levels.repaired(self.levels.of(preset))
         middle = {knob.name: knob.at(0.5) for knob in prototype.knobs}
         return self.levels.repaired(self.levels.of(np.array([prototype.expand(middle, 0)])))
 
@@ -167,15 +163,13 @@ class GeneratorInquisitor:
             foreseen = inquisitor.foresee(readings.genomes)
         else:
             foreseen = Foreseen(mean=readings.logs, sd=np.zeros_like(readings.logs))
-        return self._value(readings.genomes, foreseen, 0.0, self._noise(inquisitor), levels)
+        noise = np.zeros(readings.logs.shape[1]) if inquisitor is None else inquisitor.final_noise
+        return self._value(readings.genomes, foreseen, 0.0, noise, levels)
 
     # --- what is wanted --------------------------------------------------------------------------
 
-    def _noise(self, inquisitor: Inquisitor | None) -> float:
-        return inquisitor.noise if inquisitor is not None else 0.0
-
     def _value(
-        self, genomes: Genomes, foreseen: Foreseen, beta: float, noise: float, levels: Levels
+        self, genomes: Genomes, foreseen: Foreseen, beta: float, noise: Floats, levels: Levels
     ) -> Floats:
         """NetScore less what is missed, at ``beta`` standard deviations to the good.
 
@@ -194,7 +188,8 @@ class GeneratorInquisitor:
         )
         for column, bound in log_bounds(self._caps.requirements):
             log_error = foreseen.mean[:, column] - beta * foreseen.sd[:, column]
-            missed = (log_error - bound) / max(noise, _LEAST_NOISE) + self.settings.margin
+            noise_here = max(float(noise[column]), _LEAST_NOISE)
+            missed = (log_error - bound) / noise_here + self.settings.margin
             value = value - _MISSED * np.maximum(missed, 0.0)
         return value - self._over(genomes, levels)
 
@@ -276,7 +271,7 @@ class GeneratorInquisitor:
         """Value at the slot's optimism, with a brake where the inquisitor is blind."""
         foreseen = inquisitor.foresee(genomes)
         blind = np.maximum(foreseen.sd[:, 0] / inquisitor.spread - 0.75, 0.0)
-        return self._value(genomes, foreseen, beta, inquisitor.noise, levels) - 3.0 * blind
+        return self._value(genomes, foreseen, beta, inquisitor.final_noise, levels) - 3.0 * blind
 
     def _described(
         self, mind: Mind, genomes: Genomes, seed: int, notes: dict[str, Any]
@@ -288,7 +283,8 @@ class GeneratorInquisitor:
             foreseen = mind.inquisitor.foresee(genomes)
             delta1, abs_rel = foreseen.accuracy()
             sd = np.hypot(foreseen.delta1_sd(), mind.inquisitor.noise * (1 - delta1))
-            probable = probabilities(foreseen, self._caps.requirements, mind.inquisitor.noise)
+            noise = mind.inquisitor.final_noise
+            probable = probabilities(foreseen, self._caps.requirements, noise)
             told = [
                 {
                     "delta1": round(float(d), 5),

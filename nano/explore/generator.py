@@ -69,6 +69,11 @@ class Generator:
                 columns[groups[name], column] = 1.0
         return columns
 
+    @cached_property
+    def _crossings(self) -> float:
+        """In how many directions a gene lies on average: they share its deviations."""
+        return float(self.directions.sum() / len(self.directions))
+
     def start(self, genome: Genomes) -> Theta:
         """Around one genome (1 x D): the prototype within the caps."""
         return Theta(
@@ -101,7 +106,7 @@ class Generator:
         directions = self.directions
         # Along each direction: the mean deviation of its genes, elite by elite.
         along = deviations @ (directions / directions.sum(axis=0))
-        shared = np.sqrt(share @ along**2) / np.sqrt(3)  # a gene lies in three directions
+        shared = np.sqrt(share @ along**2) / np.sqrt(self._crossings)
         # A gene by itself: what is left when the mean of its finest group is taken away.
         left = deviations - self._group_means(deviations)
         private = np.sqrt(share @ left**2)

@@ -8,18 +8,15 @@ can be counted (parameters, MACs, activations) is evidence here and never predic
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from random import Random
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nano.explore.gp import Fidelity, Floats, Hyper, Points, Posterior, fitted
 from nano.explore.levels import Genomes, Levels
-from nano.records import Accuracy, Confirmation, Evaluation
+from nano.explore.readings import ALWAYS, Readings, tempered
 from nano.score import ACCURACY_FORMS, LEAST_ABS_REL, Utility
 
 ENOUGH = 4  # designs read before the inquisitor has a say
@@ -27,8 +24,6 @@ REFIT = 8  # hyperparameters are those of the first 8, 16, 24, ... readings
 _FIT_ON = 256  # of the readings, at most: fitting costs the cube of it
 _AT_MOST = 1500  # readings that predictions rest on
 _REFERENCE = 96  # genomes whose spread standardises the summaries
-_FAR = 0.3  # of a log error above the median: a third more error than most designs make
-_LEAST_ERROR = 1e-4  # delta1 of 1 still has a logarithm
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity: it keys a cache
@@ -87,134 +82,8 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Readings:
-    """What the study's trainings gave: every rung of every design is a reading.
-
-    Attributes:
-        genomes: One row a reading.
-        logs: N x 2: log(1 - delta1) and log(abs_rel); power laws of size are lines in these.
-        fidelity: Which stage each is of, and of how many seeds it is the mean.
-        numbers: Of the trials.
-    """
-
-    genomes: Genomes
-    logs: Floats
-    fidelity: Fidelity
-    numbers: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    @property
-    def designs(self) -> int:
-        """How many networks were read."""
-        return len(set(self.numbers))
-
-    def take(self, rows: NDArray[np.intp]) -> Readings:
-        """Some of them."""
-        return Readings(
-            genomes=self.genomes[rows],
-            logs=self.logs[rows],
-            fidelity=self.fidelity.take(rows),
-            numbers=tuple(self.numbers[row] for row in rows),
-        )
-
-    def last(self) -> Readings:
-        """The last one of every design."""
-        rows = {number: row for row, number in enumerate(self.numbers)}
-        return self.take(np.array(list(rows.values()), np.intp))
-
-    def levelled(self) -> Readings:
-        """The same as if all were final: what rungs lack on average is made up.
-
-        Roughly, for those who go on are not the average: the Gaussian process does the rest.
-        """
-        logs = self.logs.copy()
-        if not (self.fidelity.level == 0).any():
-            return self
-        final = self.logs[self.fidelity.level == 0].mean(axis=0)
-        for level in range(1, self.fidelity.levels):
-            rows = self.fidelity.level == level
-            if rows.any():
-                logs[rows] += final - logs[rows].mean(axis=0)
-        return replace(self, logs=logs)
-
-
-def log_errors(accuracy: Accuracy) -> tuple[float, float]:
-    """log(1 - delta1) and log(abs_rel), held off minus infinity."""
-    return (
-        math.log(max(1 - accuracy.delta1, _LEAST_ERROR)),
-        math.log(max(accuracy.abs_rel, _LEAST_ERROR)),
-    )
-
-
-def collect(evaluations: Sequence[Evaluation], genomes: Genomes, final: str) -> Readings:
-    """Every reading there is; none at all while nothing was trained to the end.
-
-    Args:
-        evaluations: Finished ones.
-        genomes: Theirs, row by row.
-        final: Name of the last stage.
-    """
-    read = [
-        (row, reading.stage, log_errors(reading.accuracy))
-        for row, evaluation in enumerate(evaluations)
-        for reading in evaluation.readings
-        if reading.accuracy is not None
-    ]
-    if all(stage != final for _, stage, _ in read):
-        read = []
-    stages = [final, *dict.fromkeys(stage for _, stage, _ in read if stage != final)]
-    return Readings(
-        genomes=genomes[[row for row, _, _ in read]],
-        logs=np.array([logs for _, _, logs in read], np.float64).reshape(-1, 2),
-        fidelity=Fidelity(
-            level=np.array([stages.index(stage) for _, stage, _ in read], np.int64),
-            count=np.ones(len(read)),
-            start=np.array([evaluations[row].number for row, _, _ in read], np.int64),
-        ),
-        numbers=tuple(evaluations[row].number for row, _, _ in read),
-    )
-
-
-def with_fresh(readings: Readings, confirmations: Sequence[Confirmation]) -> Readings:
-    """And what fresh seeds gave for designs that were read: one final reading more of each.
-
-    Of the data that the search sees: the validation split, where there is one.
-    """
-    places = {number: row for row, number in enumerate(readings.numbers)}
-    fresh = [
-        (places[one.number], log_errors(accuracy), len(one.readings))
-        for one in confirmations
-        if one.number in places and (accuracy := one.validation or one.accuracy) is not None
-    ]
-    if not fresh:
-        return readings
-    rows = [row for row, _, _ in fresh]
-    starts = Fidelity.final(len(fresh), first=int(readings.fidelity.start.max()) + 1)
-    counts = np.array([count for _, _, count in fresh], np.float64)
-    return Readings(
-        genomes=np.concatenate([readings.genomes, readings.genomes[rows]]),
-        logs=np.concatenate([readings.logs, np.array([logs for _, logs, _ in fresh])]),
-        fidelity=readings.fidelity + replace(starts, count=counts),
-        numbers=(*readings.numbers, *(readings.numbers[row] for row in rows)),
-    )
-
-
-def tempered(readings: Readings) -> Readings:
-    """The same, errors far above the middle drawn in: how bad is bad teaches little.
-
-    One network that broke would else set the scale for all the others. The order stays.
-    """
-    middle = np.median(readings.logs, axis=0)
-    excess = np.maximum(readings.logs - middle, 0.0)
-    drawn_in = _FAR * np.arcsinh(excess / _FAR)
-    return replace(readings, logs=np.where(excess > 0, middle + drawn_in, readings.logs))
-
-
-@dataclass(frozen=True, kw_only=True)
 class Foreseen:
-    """Predicted final log errors of n genomes: means n x 2, one sd each n x 2."""
+    """Predicted final log errors of n genomes: means n x m, one sd each n x m."""
 
     mean: Floats
     sd: Floats
@@ -222,7 +91,7 @@ class Foreseen:
     def accuracy(self, beta: Floats | float = 0.0) -> tuple[Floats, Floats]:
         """delta1 and abs_rel at ``beta`` standard deviations to the good."""
         logs = self.mean - np.asarray(beta)[..., None] * self.sd
-        return 1 - np.exp(np.minimum(logs[:, 0], 0.0)), np.exp(logs[:, 1])
+        return 1 - np.exp(np.minimum(logs[:, 0], 0.0)), np.exp(logs[:, ALWAYS.index("abs_rel")])
 
     def delta1_sd(self) -> Floats:
         """Standard deviation of delta1, to first order."""
@@ -245,13 +114,11 @@ class Inquisitor:
     ) -> None:
         self._evidence = evidence
         self.read = readings.designs
-        readings = _relevant(readings)
-        known = tempered(readings.levelled())
-        self._mean = known.logs.mean(axis=0)
-        self._scale = np.maximum(known.logs.std(axis=0), 1e-3)
+        self._mean, self._scale, hyper = _learned(evidence, readings)
+        known = tempered(_relevant(readings).levelled())
         outputs = (known.logs - self._mean) / self._scale
         points = evidence.of(known.genomes)
-        self.hyper = _hyper(evidence, readings)
+        self.hyper = hyper.with_levels(readings.fidelity.levels)
         self._posterior = Posterior(self.hyper, points, outputs, known.fidelity)
         if pending is not None and len(pending):
             more = evidence.of(pending)
@@ -272,7 +139,13 @@ class Inquisitor:
     @property
     def noise(self) -> float:
         """Standard deviation of the log of 1 - delta1 of one final training."""
-        return self.noises[0]
+        return float(self.final_noise[0])
+
+    @property
+    def final_noise(self) -> Floats:
+        """Standard deviation of the log error of one final training, of every metric read."""
+        found: Floats = np.exp(0.5 * self.hyper.noise[0]) * self._scale
+        return found
 
     @property
     def noises(self) -> tuple[float, ...]:
@@ -281,7 +154,7 @@ class Inquisitor:
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the log of 1 - delta1 over what was read."""
+        """Standard deviation of the log of 1 - delta1 over what the fit was made on."""
         return float(self._scale[0])
 
 
@@ -298,11 +171,14 @@ def _relevant(readings: Readings, at_most: int = _AT_MOST) -> Readings:
     return readings.take(np.sort(np.concatenate([best, latest])).astype(np.intp))
 
 
-def _hyper(evidence: Evidence, readings: Readings) -> Hyper:
-    """Those of the readings up to the last whole `REFIT`: a function of the history."""
+def _learned(evidence: Evidence, readings: Readings) -> tuple[Floats, Floats, Hyper]:
+    """Mean and sd that standardise, and hyperparameters in that unit.
+
+    Of the readings up to the last whole `REFIT`, the latest of them: a function of the history.
+    """
     count = max(ENOUGH, len(readings) // REFIT * REFIT)
     part = readings.take(np.arange(min(count, len(readings)))[-_FIT_ON:])
-    found = _fitted(
+    return _fitted(
         evidence,
         part.genomes.tobytes(),
         tempered(part.levelled()).logs.tobytes(),
@@ -310,24 +186,23 @@ def _hyper(evidence: Evidence, readings: Readings) -> Hyper:
         part.fidelity.count.tobytes(),
         part.fidelity.start.tobytes(),
     )
-    return found.with_levels(readings.fidelity.levels)
 
 
 @lru_cache(maxsize=4)
 def _fitted(
     evidence: Evidence, genomes: bytes, logs: bytes, level: bytes, count: bytes, start: bytes
-) -> Hyper:
+) -> tuple[Floats, Floats, Hyper]:
     """Remembered, because eight proposals in a row ask for the same."""
     length = evidence.levels.caps.prototype.layout.length
-    outputs = np.frombuffer(logs).reshape(-1, 2)
-    outputs = (outputs - outputs.mean(axis=0)) / np.maximum(outputs.std(axis=0), 1e-3)
     points = evidence.of(np.frombuffer(genomes, np.int64).reshape(-1, length))
+    outputs = np.frombuffer(logs).reshape(len(points), -1)
+    mean, scale = outputs.mean(axis=0), np.maximum(outputs.std(axis=0), 1e-3)
     fidelity = Fidelity(
         level=np.frombuffer(level, np.int64),
         count=np.frombuffer(count),
         start=np.frombuffer(start, np.int64),
     )
-    return fitted(points, outputs, fidelity)
+    return mean, scale, fitted(points, (outputs - mean) / scale, fidelity)
 
 
 def scores(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nano.cost.population import PopulationCost, count_population
 from nano.design.prototype import Prototype
 from nano.explore.caps import Caps
+from nano.explore.ranges import within_ranges
 
 Floats = NDArray[np.float64]
 Genomes = NDArray[np.int64]
@@ -23,7 +24,7 @@ Flags = NDArray[np.bool_]
 _HALVINGS = 12  # of the share of a genome that is kept: to a four-thousandth
 
 
-def active(prototype: Prototype, genomes: Genomes) -> Flags:
+def active(prototype: Prototype, genomes: Genomes | Floats) -> Flags:
     """Which genes N x D mean something: those of modules within their stage's depth."""
     flags = np.ones(genomes.shape, np.bool_)
     for stage in prototype.layout.stages:
@@ -45,9 +46,7 @@ class Levels:
 
     @cached_property
     def _bounds(self) -> tuple[Floats, Floats]:
-        genes = self.caps.prototype.genes
-        low = np.array([gene.low for gene in genes], np.float64)
-        high = np.array([gene.high for gene in genes], np.float64)
+        low, high = self._ends
         return self._scaled(low), np.maximum(self._scaled(high), self._scaled(low) + 1e-9)
 
     @cached_property
@@ -68,14 +67,30 @@ class Levels:
 
     def genomes(self, levels: Floats) -> Genomes:
         """The nearest genomes N x D, masked as `Prototype.masked` does."""
-        low, high = self._bounds
-        values = low + np.clip(levels, 0.0, 1.0) * (high - low)
-        widths = np.exp(values)
-        widths[:, self._depths] = values[:, self._depths]
-        found = np.rint(widths).astype(np.int64)
+        found = np.rint(self._widths(levels)).astype(np.int64)
         return found * self.active(found)
 
-    def active(self, genomes: Genomes) -> Flags:
+    def _widths(self, levels: Floats) -> Floats:
+        """Widths, not yet whole, and whole depths."""
+        low, high = self._bounds
+        values = low + np.clip(levels, 0.0, 1.0) * (high - low)
+        widths: Floats = np.exp(values)
+        widths[:, self._depths] = np.rint(values[:, self._depths])
+        return widths
+
+    def _held(self, levels: Floats) -> Floats:
+        """Levels of the same networks within the ranges of the knobs."""
+        low, high = self._bounds
+        widths = self._widths(levels)
+        held = within_ranges(self.caps.prototype, widths, self.active(widths))
+        return np.clip((self._scaled(held) - low) / (high - low), 0.0, 1.0)
+
+    @cached_property
+    def _ends(self) -> tuple[Floats, Floats]:
+        genes = self.caps.prototype.genes
+        return np.array([g.low for g in genes], float), np.array([g.high for g in genes], float)
+
+    def active(self, genomes: Genomes | Floats) -> Flags:
         """`active` in the study's prototype."""
         return active(self.caps.prototype, genomes)
 
@@ -120,12 +135,12 @@ class Levels:
         return (self._scaled(np.array(genome, np.float64)) - low) / (high - low)
 
     def repaired(self, levels: Floats) -> Genomes:
-        """The genomes nearest to the levels that are within the caps.
+        """The genomes nearest to the levels that are within the knobs' ranges and the caps.
 
         Widths are drawn towards those of the smallest design, by as much as each genome needs;
         only where that is not enough, depths too. As TF-NAS fits widths to a latency target.
         """
-        levels = np.clip(levels, 0.0, 1.0)
+        levels = self._held(levels)
         found = self.genomes(levels)
         over = np.flatnonzero(~self.fit(found))
         if len(over) == 0:

@@ -10,7 +10,7 @@ values are never compared with the final requirement.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -80,10 +80,11 @@ class Promotion:
         pairs = [pair for other in others if (pair := _pair(other, stage))]
         if evaluation.origin == "prototype" or not pairs:
             return True, None  # the reference always; and somebody has to be the first
-        outlook = self.outlook(evaluation, stage, pairs)
+        gains = {name: _gain(name, pairs) for name in PRIOR_SD}
+        outlook = self.outlook(evaluation, stage, gains)
         if outlook is None:
             return False, None
-        peers = [(e, o) for e in others if (o := self.outlook(e, stage, pairs))]
+        peers = [(e, o) for e in others if (o := self.outlook(e, stage, gains))]
         allowed = math.ceil(self.keep * (len(peers) + 1))
         if not any(other.feasible for other in others):
             nearer = sum(peer.log_p > outlook.log_p for _, peer in peers)
@@ -98,15 +99,21 @@ class Promotion:
         self,
         evaluation: Evaluation,
         stage: str,
-        pairs: Sequence[tuple[Accuracy, Accuracy]],
+        gains: Mapping[str, tuple[float, float]],
     ) -> Outlook | None:
-        """What the reading at ``stage`` foresees; None when that is no score at all."""
+        """What the reading at ``stage`` foresees; None when that is no score at all.
+
+        Args:
+            evaluation: Has a reading of that stage, or none.
+            stage: A rung.
+            gains: Expected gain of delta1 and abs_rel from there to the end, and its sd.
+        """
         reading = _accuracy(evaluation, stage)
         if reading is None or not self._affordable(evaluation):
             return None
-        delta1, sd = _foresee("delta1", reading, pairs)
-        abs_rel, rel_sd = _foresee("abs_rel", reading, pairs)
-        delta1, abs_rel = min(max(delta1, 0.0), 1.0), max(abs_rel, 0.0)
+        (gain, sd), (rel_gain, rel_sd) = gains["delta1"], gains["abs_rel"]
+        delta1 = min(max(reading.delta1 + gain, 0.0), 1.0)
+        abs_rel = max(reading.abs_rel + rel_gain, 0.0)
         netscore = self.utility.score(delta1, abs_rel, evaluation.cost)
         if not math.isfinite(netscore):
             return None
@@ -155,17 +162,15 @@ def _pair(evaluation: Evaluation, stage: str) -> tuple[Accuracy, Accuracy] | Non
     return (rung, final) if rung is not None and final is not None else None
 
 
-def _foresee(
-    name: str, reading: Accuracy, pairs: Sequence[tuple[Accuracy, Accuracy]]
-) -> tuple[float, float]:
-    """Expected final value and its sd, from the gains seen and the prior spread."""
+def _gain(name: str, pairs: Sequence[tuple[Accuracy, Accuracy]]) -> tuple[float, float]:
+    """Expected gain from a rung to the end, and its sd, from the gains seen and the prior."""
     gains = [getattr(final, name) - getattr(rung, name) for rung, final in pairs]
     gain = fmean(gains)
     squares = sum((one - gain) ** 2 for one in gains)
     # The prior's own readings differ by two independent errors, rung and final: hence the 2.
     prior = PRIOR_WEIGHT * 2 * PRIOR_SD[name] ** 2
     variance = (prior + squares) / (PRIOR_WEIGHT + len(gains) - 1)
-    return getattr(reading, name) + gain, math.sqrt(variance)
+    return gain, math.sqrt(variance)
 
 
 def _promise(outlook: Outlook, bar: float) -> float:

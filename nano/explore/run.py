@@ -262,7 +262,10 @@ def _driver(
             finalists=study.stages.confirm.designs,
         ),
         budget=Budget(
-            trials=options.trials or study.trials, deadline=deadline, patience=study.patience
+            trials=options.trials or study.trials,
+            deadline=deadline,
+            patience=study.patience,
+            trade_off=study.utility.trade_off,
         ),
         watcher=watcher,
         size=study.size,

@@ -17,6 +17,7 @@ from nano.explore.folder import RunFolder
 from nano.explore.promotion import Promotion
 from nano.explore.stages import Judge, confirmation, counted
 from nano.explore.storage import Asked, Store, predicted
+from nano.explore.trade_off import no_dearer
 from nano.explore.watch import Quiet
 from nano.explore.workers import (
     Broken,
@@ -31,6 +32,7 @@ from nano.explore.workers import (
     Searched,
     Task,
 )
+from nano.front import score
 from nano.records import Confirmation, Evaluation, Reading
 
 _log = logging.getLogger("nano.explore")
@@ -52,11 +54,14 @@ class Budget:
         trials: Trials in all, those of earlier runs included.
         deadline: Monotonic time after which no new trial starts, or None.
         patience: Trials in a row without a better design after which none starts; 0: no end.
+        trade_off: Costs that are minimised beside the score: better is what no design that costs
+            no more has scored.
     """
 
     trials: int
     deadline: float | None = None
     patience: int = 0
+    trade_off: tuple[str, ...] = ()
 
     def spent(self, counted: int) -> bool:
         """Whether no new trial may start."""
@@ -70,14 +75,16 @@ class Budget:
         """
         if not self.patience:
             return False
-        best, since = -math.inf, 0
+        better: list[Evaluation] = []
+        since = 0
         for evaluation in sorted(evaluations, key=lambda e: e.number):
-            score = evaluation.netscore
-            if evaluation.feasible and score is not None and score > best + _GAIN:
-                best, since = score, 0
-            else:
-                since += 1
-        return best > -math.inf and since >= self.patience
+            beaten = no_dearer(evaluation, better, self.trade_off)
+            bar = max((score(one) for one in beaten), default=-math.inf)
+            since += 1
+            if evaluation.feasible and score(evaluation) > bar + _GAIN:
+                better.append(evaluation)
+                since = 0
+        return bool(better) and since >= self.patience
 
 
 @dataclass(kw_only=True)

@@ -331,14 +331,16 @@ def _check_trade_off(study: StudyFile) -> None:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """``key: old -> new`` for everything that changes results.
 
-    The number of trials may grow, and data may move to another folder.
+    The number of trials may grow, patience may change, and data may move to another folder. A key
+    that an older version did not know had what is its default now.
     """
+    usual = dict(_flat(StudyFile(name="usual").plain()))
     before, after = dict(_flat(old)), dict(_flat(new))
-    free = {"trials", "about", "data.root"}
+    free = {"trials", "patience", "about", "data.root"}
     return [
         f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
         for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and key not in free
+        if before.get(key, usual.get(key)) != after.get(key, usual.get(key)) and key not in free
     ]
 
 

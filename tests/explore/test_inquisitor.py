@@ -9,18 +9,12 @@ import numpy as np
 import pytest
 from made_up_world import CAPS, EVIDENCE, LEVELS, REQUIRED, SMALL, genomes, law, readings
 
-from nano.explore.inquisitor import (
-    Inquisitor,
-    Readings,
-    _relevant,
-    collect,
-    log_errors,
-    scores,
-    with_fresh,
-)
+from nano.design.presets import prototype
+from nano.explore.inquisitor import Inquisitor, _relevant, scores
+from nano.explore.readings import Readings, collect, log_errors, metrics_of, with_fresh
 from nano.explore.stages import Judge, confirmation, counted
 from nano.records import Accuracy, Evaluation, Reading
-from nano.score import Utility
+from nano.score import Requirements, Utility
 
 JUDGE = Judge(utility=Utility(), requirements=REQUIRED)
 
@@ -42,8 +36,7 @@ def evaluation(number: int, **stages: float) -> Evaluation:
 
 
 def collected(*evaluations: Evaluation) -> Readings:
-    rows = np.array([SMALL.genome_of(e.design) for e in evaluations])
-    return collect(evaluations, rows, "final")
+    return collect(evaluations, SMALL.expressed, "final", REQUIRED)
 
 
 def test_every_rung_of_every_design_is_a_reading() -> None:
@@ -87,6 +80,39 @@ def test_of_very_many_readings_the_best_and_the_latest_are_kept() -> None:
     assert set(range(30, 40)) <= set(kept.numbers)
     early = many.logs[:30, 0]
     assert set(np.argsort(early)[:10].tolist()) <= set(kept.numbers)
+
+
+def test_a_training_that_failed_is_as_bad_as_the_worst_and_a_pruned_one_is_not() -> None:
+    good, bad = evaluation(0, final=0.6), evaluation(1, final=0.3)
+    diverged = replace(
+        evaluation(2, final=0.5),
+        readings=(Reading(stage="final", images=8, seconds=0.0, seed=0, reason="diverged"),),
+        accuracy=None,
+        reason="diverged",
+    )
+    dead = replace(
+        evaluation(3, final=0.5), readings=(), accuracy=None, stage="initialised", reason="dead"
+    )
+    over = replace(dead, number=4, stage="counted")
+    found = collected(good, bad, diverged, dead, over)
+    assert found.numbers == (0, 1, 2, 3)
+    assert found.logs[:, 0] == pytest.approx([math.log(x) for x in (0.4, 0.7, 0.7, 0.7)])
+    assert len(collected(diverged, dead)) == 0
+
+
+def test_a_design_that_the_genes_cannot_express_is_not_laid_on_another() -> None:
+    narrow = prototype("depthnet-small", {f"growth.{i}": (2, 4) for i in (1, 2, 3, 4)})
+    preset = replace(evaluation(0, final=0.6), design=SMALL.preset)
+    assert narrow.expressed(SMALL.preset) is None
+    assert len(collect([preset], narrow.expressed, "final", REQUIRED)) == 0
+
+
+def test_every_required_metric_is_read_and_an_unknown_one_is_hopeless() -> None:
+    asked = Requirements.parse({"rmse": "<= 3.5", "delta2": ">= 0.9", "params": "<= 60k"})
+    assert metrics_of(asked) == ("delta1", "abs_rel", "delta2", "rmse")
+    accuracy = Accuracy(delta1=0.5, abs_rel=0.3, rmse=3.0)
+    logs = log_errors(accuracy, metrics_of(asked))
+    assert logs == pytest.approx([math.log(x) for x in (0.5, 0.3, 1e3, 3.0)])
 
 
 def test_perfect_and_hopeless_accuracies_have_finite_logs() -> None:

@@ -181,8 +181,6 @@ def test_running_a_finished_study_again_does_nothing_twice(again: Toy) -> None:
 
 
 def test_a_search_that_stands_still_ends_early(again: Toy) -> None:
-    ended = again("--trials", "60", "--set", "patience=12")
-    assert ended.code == 2  # a study is what it was begun as
     fresh = again.copy(again.run.parent / "fresh")
     shutil.rmtree(fresh.run)
     assert fresh("--trials", "60", "--set", "patience=12").code == 0
@@ -190,7 +188,10 @@ def test_a_search_that_stands_still_ends_early(again: Toy) -> None:
     assert 13 < len(told) < 60
     scores = [e.netscore or 0.0 for e in told if e.feasible]
     last = [e.netscore or 0.0 for e in told[-12:] if e.feasible]
-    assert max(last, default=0.0) <= max(scores) + 0.05
+    assert max(last, default=0.0) <= max(scores[: len(scores) - len(last)]) + 0.05
+    more = fresh("--trials", "60", "--set", "patience=30")  # it may change its mind
+    assert more.code == 0
+    assert len(fresh.evaluations()) > len(told)
 
 
 def test_patience_counts_from_the_last_gain_and_only_once_something_is_feasible(
