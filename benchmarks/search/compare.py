@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -63,6 +63,7 @@ class Run:
         spend: Likewise, in trainings of the prototype (images x MACs).
         netscore: True one of the choice (dB), None without one.
         feasible: Whether the choice truly is.
+        genome: Of the last choice, as text; None without one.
         propose_seconds: Median processor time of a proposal.
         propose_seconds_most: Of the slowest.
         exhausted: Whether it ended for want of new designs.
@@ -77,6 +78,7 @@ class Run:
     spend: tuple[float, ...]
     netscore: tuple[float | None, ...]
     feasible: tuple[bool, ...]
+    genome: str | None = None
     propose_seconds: float
     propose_seconds_most: float
     exhausted: bool
@@ -146,7 +148,11 @@ def made(setting: Setting, job: Job) -> Run:
         trials=setting.trials or None,
         spend=setting.spend * whole or None,
     )
-    return as_run(record, job, whole)
+    found = as_run(record, job, whole)
+    if record.choice is None:
+        return found
+    genome = problem.caps.prototype.nearest_genome(record.choice)
+    return replace(found, genome=" ".join(map(str, genome)))
 
 
 def _prototype_spend(problem: Problem) -> float:

@@ -18,6 +18,7 @@ from optuna.storages import InMemoryStorage
 
 from benchmarks.search.problem import FINAL, Pair, Problem
 from benchmarks.search.rivals import method, workers
+from nano.design.design import Design
 from nano.explore.belief import Belief
 from nano.explore.findings import chosen, confirmed
 from nano.explore.promotion import Promotion
@@ -60,6 +61,7 @@ class Record:
         seed: Of the run.
         spends: Cumulative, after every trial.
         checkpoints: In order; the last is the end.
+        choice: The design of the last checkpoint's choice.
         propose_seconds: Processor time of each proposal.
         exhausted: Whether the method found no new design before the end.
     """
@@ -70,6 +72,7 @@ class Record:
     spends: tuple[float, ...]
     checkpoints: tuple[Checkpoint, ...]
     propose_seconds: tuple[float, ...]
+    choice: Design | None = None
     exhausted: bool = False
 
 
@@ -107,6 +110,7 @@ def replay(
         spends=tuple(run.spends),
         checkpoints=tuple(checkpoints),
         propose_seconds=tuple(run.seconds),
+        choice=None if (last := checkpoints[-1].number) is None else run.told[last].design,
         exhausted=run.exhausted,
     )
 

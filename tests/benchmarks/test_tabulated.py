@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.search import table
-from benchmarks.search.compare import OURS
+from benchmarks.search import retrained, table
+from benchmarks.search.compare import OURS, Job, _prototype_spend, as_run
 from benchmarks.search.problem import Rules
 from benchmarks.search.replay import replay
 from benchmarks.search.table import (
@@ -25,10 +25,13 @@ from benchmarks.search.table import (
     tasks,
 )
 from benchmarks.search.tabulated import Tabulated, checked, features, fitted, instance, straight
+from nano.design.design import Design
 from nano.errors import InputError
 from nano.explore.caps import Caps
 from nano.explore.levels import Levels
 from nano.explore.study import parse_study, read_study
+from nano.explore.trainer import Outcome
+from nano.records import Accuracy
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +178,26 @@ def test_the_learned_search_is_ahead_of_breeding_and_of_copies() -> None:
         for name in (OURS, "evolution", "copies")
     }
     assert median[OURS] > max(median["evolution"], median["copies"])
+
+
+def test_choices_are_trained_for_real_and_what_is_left_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def train(trainer: object, design: Design, *job: object, seed: int, **more: object) -> Outcome:
+        accuracy = Accuracy(delta1=0.56 + seed % 3 * 1e-3, abs_rel=0.3)
+        return Outcome(accuracy=accuracy, images=1, seconds=0.0)
+
+    monkeypatch.setattr(retrained, "train", train)
+    monkeypatch.setattr(retrained, "trainer_of", lambda text: (read_study(table.STUDY), None))
+    unit = _prototype_spend(straight(50))
+    problem = replace(straight(50), rules=Rules(checkpoints=1))
+    record = replay(problem, "copies", 0, spend=4 * unit)
+    assert record.choice is not None
+    kept = as_run(record, Job(method="copies", instance=50, seed=0), unit)
+    genome = problem.caps.prototype.genome_of(record.choice)
+    one = retrained.retrained("{}", replace(kept, genome=" ".join(map(str, genome))))
+    assert one.promised[0] == pytest.approx(problem.truth(record.choice)[0], abs=1e-4)
+    assert one.holds == (np.mean(one.found, axis=0)[0] >= 0.563)
+    told = retrained.summary([one])["copies"]
+    assert told["choices"] == 1
+    assert told["found_netscore"] == one.netscore
