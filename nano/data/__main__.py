@@ -15,7 +15,7 @@ from pathlib import Path
 from nano.console import Parser, natural, parse_size, positive, run
 from nano.data.option import add_place_options, table_of, telling
 
-CHECKED = ("folder",)
+CHECKED = ("nyu", "folder")
 
 
 def parser() -> Parser:

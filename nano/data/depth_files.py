@@ -6,15 +6,13 @@ the user states too: one that lies far outside is refused with the number that g
 
 from __future__ import annotations
 
-import tokenize
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nano.data.array_files import read_array
 from nano.data.images import read_png16
 from nano.errors import DataError
 
@@ -25,22 +23,6 @@ DOUBT = 10.0
 # as millimetres are above any least depth such as KITTI's 0.001.
 NEAR = 0.01
 EIGHT_BIT_MAX = 255
-
-# What numpy raises for a damaged .npy (its header is parsed as Python) or .npz. MemoryError is left
-# alone.
-_DAMAGE = (
-    OSError,
-    ValueError,
-    TypeError,
-    SyntaxError,
-    EOFError,
-    KeyError,
-    OverflowError,
-    RuntimeError,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 _OTHER_UNITS = {"metres": 1.0, "centimetres": 0.01, "1/256 metres": 1 / 256, "millimetres": 0.001}
 
@@ -65,7 +47,7 @@ def read_depth(
         steps: NDArray[Any] = read_png16(path)
         _refuse_eight_bits(path, steps, metres_per_unit, range_m)
     else:
-        steps = read_array(path)
+        steps = read_array(path, name="depth")
         if steps.ndim != 2:
             raise DataError(
                 f"{path}: a depth map is one number a pixel, height x width; its shape is "
@@ -74,29 +56,6 @@ def read_depth(
     metres = _finite(path, steps).astype(np.float32) * np.float32(metres_per_unit)
     check_units(path, metres, metres_per_unit, range_m)
     return metres
-
-
-def read_array(path: Path) -> NDArray[Any]:
-    """The array of an .npy file; of an .npz the only one, or the one named ``depth``.
-
-    Raises:
-        DataError: The file is missing or damaged, holds no numbers, or several arrays.
-    """
-    try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.lib.npyio.NpzFile):
-                loaded = loaded[_key(path, loaded.files)]
-    except FileNotFoundError as missing:
-        raise DataError(f"{path}: no such file") from missing
-    except _DAMAGE as damage:
-        raise DataError(
-            f"{path}: cannot be read as {path.suffix}: {damage}; it may be truncated: copy it again"
-        ) from damage
-    array: NDArray[Any] = loaded
-    if array.dtype.kind not in "fiu":
-        raise DataError(f"{path}: holds {array.dtype}, expected numbers")
-    return array
 
 
 def check_units(
@@ -148,11 +107,3 @@ def _finite(path: Path, steps: NDArray[Any]) -> NDArray[Any]:
             "unknown is 0, or NaN"
         )
     return steps
-
-
-def _key(path: Path, keys: list[str]) -> str:
-    if len(keys) == 1 or "depth" in keys:
-        return "depth" if "depth" in keys else keys[0]
-    raise DataError(
-        f"{path}: holds the arrays {', '.join(keys) or 'none'}: expected one, or one named depth"
-    )

@@ -13,10 +13,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from nano.data.manifest import Folders, Share, SplitsTable
+
 Pixels = Annotated[int, Field(gt=0)]
 Size = tuple[Pixels, Pixels]
 
 BAD_SHARE = 0.01
+BAD_SHARE_TEXT = (
+    "share of a split's frames that may be unusable: they are left out, counted and listed; with"
+    " more the split is refused"
+)
 ROOT = "the folder that holds the data; a relative one starts at the study file's folder"
 SIZE = "height and width of the network's input"
 
@@ -29,13 +35,36 @@ class FolderTable(BaseModel):
     set: Literal["folder"]
     root: str = Field(description=ROOT)
     size: Size = Field(default=(96, 128), description=SIZE)
-    bad_share: float = Field(
-        default=BAD_SHARE,
-        ge=0,
-        lt=1,
-        description="share of a split's frames that may be unusable: they are left out, counted"
-        " and listed; with more the split is refused",
-    )
+    bad_share: float = Field(default=BAD_SHARE, ge=0, lt=1, description=BAD_SHARE_TEXT)
     protocol: Literal["folder"] = Field(
         default="folder", description="no crop, the depth range of the manifest"
     )
+
+
+class NyuTable(BaseModel):
+    """[data] with ``set = "nyu"``: NYU Depth v2, see `nano.data.nyu`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    set: Literal["nyu"]
+    root: str = Field(description=ROOT)
+    size: Size = Field(default=(224, 288), description=SIZE)
+    train: Folders = Field(default=("train",), description='folders below root; ["."] is all')
+    validation: Share | Folders = Field(
+        default=0.1, description="the share held out of each of train's folders, or folders"
+    )
+    test: Share | Folders = Field(default=("test",), description="folders, or a share likewise")
+    gap: int = Field(default=10, ge=0, description="frames dropped before a held-out share")
+    bad_share: float = Field(default=BAD_SHARE, ge=0, lt=1, description=BAD_SHARE_TEXT)
+    protocol: Literal["nyu", "nyu-fastdepth"] = Field(
+        default="nyu",
+        description="nyu: Eigen's crop of 480x640 maps; nyu-fastdepth: whole maps, as FastDepth"
+        " at 224x224; both 0-10 m",
+    )
+
+    @property
+    def splits(self) -> SplitsTable:
+        """Which folders are for what."""
+        return SplitsTable(
+            train=self.train, validation=self.validation, test=self.test, gap=self.gap
+        )

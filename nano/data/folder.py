@@ -38,7 +38,7 @@ def folder_source(root: Path, split: str) -> PairSource:
         truth=manifest.truth,
         images=images,
         depths=depths,
-        pairs=split_pairs(pairs, manifest.splits, split, str(root / MANIFEST)),
+        pairs=split_pairs(pairs, manifest.splits, split, f"{root / MANIFEST}: [splits]"),
         foreign=foreign,
         metres_per_unit=manifest.metres_per_unit,
         range_m=manifest.range_m,
@@ -55,7 +55,7 @@ def split_pairs(
         pairs: All frames, in order.
         splits: Folders and shares.
         split: Which one.
-        where: The manifest's path, for messages.
+        where: What states the splits, for messages.
 
     Raises:
         DataError: The split has no frame, or a frame is in two splits.
@@ -73,7 +73,7 @@ def split_pairs(
         folders = sorted({pair.folder for pair in pairs})
         more = f" and {len(folders) - _NAMED} more" if len(folders) > _NAMED else ""
         raise DataError(
-            f"{where}: [splits] {split} = {_text(wanted)} (gap {splits.gap}) leaves no frame of "
+            f"{where} {split} = {_text(wanted)} (gap {splits.gap}) leaves no frame of "
             f"{len(pairs)}; folders with frames: {', '.join(folders[:_NAMED]) or 'none'}{more}"
         )
     return tuple(chosen[split])
@@ -106,7 +106,7 @@ def _refuse_shared(chosen: dict[str, list[Pair]], where: str) -> None:
             key = pair.folder, pair.name
             if key in owner:
                 raise DataError(
-                    f"{where}: [splits]: {pair.label} is in both {owner[key]} and {split}: what is "
+                    f"{where} {pair.label} is in both {owner[key]} and {split}: what is "
                     "judged must not have been trained on or selected by"
                 )
             owner[key] = split

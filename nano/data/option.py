@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nano.data.sets import AnyTable
 
 SECONDS_BETWEEN_LINES = 2.0
-SETS_WITH_ROOT = ("kitti", "folder")  # sets that lie in folders of the user's
+SETS_WITH_ROOT = ("kitti", "nyu", "folder")  # sets that lie in folders of the user's
 SETS = ("scenes", *SETS_WITH_ROOT)
 
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from nano.data.array_files import read_image_array
 from nano.data.depth_files import read_depth
 from nano.data.images import image_size, read_image
 from nano.data.kitti_disk import size_text
@@ -60,7 +64,7 @@ class PairSource:
         """
         pair = self.pairs[index]
         image_path, depth_path = whole(pair, self.images, self.depths)
-        image = read_image(image_path)
+        image = _read(image_path)
         size = image.shape[:2]
         if self.usual is not None and size != self.usual[0]:
             usual, example = self.usual
@@ -100,6 +104,10 @@ class PairSource:
             except DataError as missing:
                 reasons.append(str(missing))
         return tuple(reasons)
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    return read_image_array(path) if path.suffix == ".npy" else read_image(path)
 
 
 def first_size(pairs: Sequence[Pair]) -> Usual | None:

@@ -37,10 +37,11 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nano.data.cache import prepare
-from nano.data.file_tables import FolderTable
+from nano.data.file_tables import FolderTable, NyuTable
 from nano.data.folder import folder_source
 from nano.data.hold_out import hold_out_ends
 from nano.data.kitti import KittiSource, drive_frames
+from nano.data.nyu import nyu_source
 from nano.data.sample import DepthSet, Source
 from nano.data.scene_source import SceneSource
 from nano.data.splits import SPLITS, Drive, Frame
@@ -111,7 +112,7 @@ KITTI_PROTOCOLS = {
     "raw": "eigen697-raw",
 }
 
-AnyTable = ScenesTable | KittiTable | FolderTable
+AnyTable = ScenesTable | KittiTable | FolderTable | NyuTable
 DataTable = Annotated[AnyTable, Field(discriminator="set")]
 TABLES: dict[str, type[AnyTable]] = {
     get_args(table.model_fields["set"].annotation)[0]: table for table in get_args(AnyTable)
@@ -172,14 +173,19 @@ def source(table: AnyTable, base: Path, split: SplitName) -> Source:
         return SceneSource(split=split, count=count, size=table.size, seed=table.seed)
     if isinstance(table, KittiTable):
         return _kitti(table, base, split)
-    return folder_source(root_of(base, table.root), split)
+    root = root_of(base, table.root)
+    if isinstance(table, NyuTable):
+        return nyu_source(root, split, table.splits)
+    return folder_source(root, split)
 
 
 def truth_kind(table: AnyTable) -> str:
     """Kind of truth as far as the table says it; a folder's manifest says it instead."""
     if isinstance(table, ScenesTable):
         return "rendered"
-    return table.truth if isinstance(table, KittiTable) else "any"
+    if isinstance(table, KittiTable):
+        return table.truth
+    return "any" if isinstance(table, FolderTable) else "sensor"
 
 
 def bad_share(table: AnyTable) -> float:

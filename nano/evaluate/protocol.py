@@ -43,6 +43,8 @@ PROTOCOLS: dict[str, Protocol] = {
         _protocol("kitti-single-scan-garg", "garg", ROAD_RANGE_M, "single-scan"),
         _protocol("ddad", "none", DDAD_RANGE_M, "sensor"),
         _protocol("nyu", "nyu", NYU_RANGE_M, "sensor"),
+        # FastDepth (Wofk et al. 2019) judges at the 224x224 that its network sees, borders and all.
+        _protocol("nyu-fastdepth", "none", NYU_RANGE_M, "sensor"),
     )
 }
 
