@@ -15,7 +15,7 @@ from pathlib import Path
 from nano.console import Parser, natural, parse_size, positive, run
 from nano.data.option import add_place_options, table_of, telling
 
-CHECKED = ("nyu", "folder")
+CHECKED = ("ddad", "nyu", "folder")
 
 
 def parser() -> Parser:
@@ -63,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from nano.data.check import check_report as check_set
             from nano.data.sets import data_table
 
-            table = data_table({"set": name, "root": str(options.check.resolve())})
+            plain = {"set": name, "root": str(options.check.resolve())}
+            table = data_table(plain | ({"partial": True} if name == "ddad" else {}))
             print(check_set(table, Path.cwd()))
     return 0
 

@@ -68,3 +68,29 @@ class NyuTable(BaseModel):
         return SplitsTable(
             train=self.train, validation=self.validation, test=self.test, gap=self.gap
         )
+
+
+Scenes = Literal["train", "val", "test"] | Folders
+
+
+class DdadTable(BaseModel):
+    """[data] with ``set = "ddad"``: DDAD or another set in DGP format, see `nano.data.ddad`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    set: Literal["ddad"]
+    root: str = Field(description=ROOT)
+    size: Size = Field(default=(384, 640), description=SIZE)
+    camera: str = Field(default="CAMERA_01", description="01 looks ahead, 05 to 09 around")
+    train: Scenes = Field(
+        default="train", description="scenes of a split of the dataset's file, or their folders"
+    )
+    validation: Share | Scenes = Field(
+        default=0.1, description="the share of train's scenes held out, the last ones; or as train"
+    )
+    test: Scenes = Field(default="val", description="as train; DDAD has no truth for its test")
+    partial: bool = Field(
+        default=False, description="leave out, and count, scenes that the disk does not have"
+    )
+    bad_share: float = Field(default=BAD_SHARE, ge=0, lt=1, description=BAD_SHARE_TEXT)
+    protocol: Literal["ddad"] = Field(default="ddad", description="no crop, 0-200 m")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nano.data.sets import AnyTable
 
 SECONDS_BETWEEN_LINES = 2.0
-SETS_WITH_ROOT = ("kitti", "nyu", "folder")  # sets that lie in folders of the user's
+SETS_WITH_ROOT = ("kitti", "ddad", "nyu", "folder")  # sets that lie in folders of the user's
 SETS = ("scenes", *SETS_WITH_ROOT)
 
 
@@ -41,7 +41,9 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
         help="the data's folder; for KITTI may be repeated",
     )
     parser.add_argument(
-        "--partial", action="store_true", help="leave out, and count, frames a KITTI folder lacks"
+        "--partial",
+        action="store_true",
+        help="leave out, and count, KITTI frames or DDAD scenes that are not there",
     )
     parser.add_argument(
         "--cache", type=Path, help="where prepared data live (default: ~/.cache/depthnet-nano)"

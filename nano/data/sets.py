@@ -37,7 +37,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nano.data.cache import prepare
-from nano.data.file_tables import FolderTable, NyuTable
+from nano.data.ddad import ddad_source
+from nano.data.file_tables import DdadTable, FolderTable, NyuTable
 from nano.data.folder import folder_source
 from nano.data.hold_out import hold_out_ends
 from nano.data.kitti import KittiSource, drive_frames
@@ -112,7 +113,7 @@ KITTI_PROTOCOLS = {
     "raw": "eigen697-raw",
 }
 
-AnyTable = ScenesTable | KittiTable | FolderTable | NyuTable
+AnyTable = ScenesTable | KittiTable | DdadTable | NyuTable | FolderTable
 DataTable = Annotated[AnyTable, Field(discriminator="set")]
 TABLES: dict[str, type[AnyTable]] = {
     get_args(table.model_fields["set"].annotation)[0]: table for table in get_args(AnyTable)
@@ -174,6 +175,8 @@ def source(table: AnyTable, base: Path, split: SplitName) -> Source:
     if isinstance(table, KittiTable):
         return _kitti(table, base, split)
     root = root_of(base, table.root)
+    if isinstance(table, DdadTable):
+        return ddad_source(table, root, split)
     if isinstance(table, NyuTable):
         return nyu_source(root, split, table.splits)
     return folder_source(root, split)

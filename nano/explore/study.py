@@ -167,7 +167,8 @@ class StudyFile(_Table):
         " scores .05 dB more; 0: only trials or hours end it",
     )
     data: DataTable = Field(
-        default=ScenesTable(), description="images with depth: set = scenes, kitti, nyu or folder"
+        default=ScenesTable(),
+        description="images with depth: set = scenes, kitti, ddad, nyu or folder",
     )
     prototype: PrototypeTable = Field(
         default=PrototypeTable(), description="the family that is searched"
