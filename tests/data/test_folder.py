@@ -17,11 +17,29 @@ from nano.data.__main__ import main as data_command
 from nano.data.cache import cache_key, prepare
 from nano.data.folder import folder_source
 from nano.data.sets import data_table, prepare_sets, sources
-from nano.errors import DataError, InputError, StudyError
+from nano.errors import DataError, InputError, RunError, StudyError
 from nano.evaluate.__main__ import main as evaluate_command
 from nano.evaluate.protocol import protocol_of
 from nano.explore.study import read_study
 from nano.train.__main__ import main as train_command
+
+STUDY = """name = "mine"
+trials = 1
+[data]
+set = "folder"
+root = "mine"
+size = [32, 32]
+[prototype]
+preset = "depthnet-tiny"
+[utility]
+accuracy = "d1"
+[generator]
+kind = "random"
+[stages]
+final = {steps = 2}
+confirm = {designs = 1, seeds = 1}
+recipe = {name = "quick", batch = 2}
+"""
 
 
 @pytest.fixture
@@ -279,6 +297,41 @@ def test_study_names_the_folder_relative_to_itself(
     assert len(sources(study.data, Path("/")).train) == 3
     assert data_command(["prepare", str(path), "--cache", str(root.parent / "cache")]) == 0
     assert "folder mine validation, 3 images at 32x32: " in capsys.readouterr().out
+
+
+def explore(study: Path) -> int:
+    from nano.explore.__main__ import main
+
+    return main([str(study), "--out", str(study.parent / "run"), "--quiet", "--workers", "1"])
+
+
+@pytest.mark.slow
+def test_a_study_of_a_folder_runs_and_its_manifest_may_not_change_between(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(root.parent / "cache"))
+    study = root.parent / "study.toml"
+    study.write_text(STUDY)
+    assert explore(study) == 0
+    record = json.loads((root.parent / "run/run.json").read_text())
+    assert record["protocol"].startswith("folder (crop none, 0.3-12 m, sensor truth")
+    assert evaluate_command([str(root.parent / "run/best"), "--data", str(study)]) == 0
+    assert "folder mine test, 3 images at 32x32" in capsys.readouterr().out
+    (root / "manifest.toml").write_text(MANIFEST.replace("12.0", "11.0"))
+    with pytest.raises(RunError, match=r"manifest\.toml has changed .*0\.3-12 m.*0\.3-11 m"):
+        explore(study)
+
+
+def test_a_dry_run_says_what_to_do_about_a_missing_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from nano.explore.__main__ import main
+
+    study = tmp_path / "study.toml"
+    study.write_text(STUDY)
+    assert main([str(study), "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "data are missing" in told and "docs/data.md tells what belongs where" in told
 
 
 @pytest.mark.parametrize(
