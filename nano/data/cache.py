@@ -28,7 +28,7 @@ from nano.data.arrays import Growing, checksum, load_array
 from nano.data.fit import METHOD, Fitted
 from nano.data.readers import Bad, frames
 from nano.data.sample import DepthSet, Source, Truth
-from nano.errors import DataError
+from nano.errors import DataError, OutputError
 from nano.files import (
     canonical_json,
     from_plain,
@@ -338,7 +338,10 @@ def _alone(folder: Path, key: str) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise unwritable(lock, error) from error
+        raise OutputError(
+            f"{unwritable(lock, error)}; prepared data may live elsewhere: --cache FOLDER, or"
+            " XDG_CACHE_HOME in the environment"
+        ) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

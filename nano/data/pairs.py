@@ -65,7 +65,7 @@ def find_pairs(images: Kind, depths: Kind) -> tuple[tuple[Pair, ...], tuple[Path
     """All frames in order of folder and name, also those that lack one half; and foreign files.
 
     Hidden files are passed over. Where both kinds share a folder, a file that fits both is of
-    the kind whose pattern says more.
+    the kind whose pattern says more; where one lies below the other, its files are its own.
 
     Raises:
         DataError: A folder is missing or cannot be listed.
@@ -78,6 +78,8 @@ def find_pairs(images: Kind, depths: Kind) -> tuple[tuple[Pair, ...], tuple[Path
         yields = shared and depth_first == (which == 0)  # to the other kind
         for folder, file in _files(kind.root):
             path = kind.root / folder / file
+            if kind.root in other.root.parents and other.root in path.parents:
+                continue
             name = kind.shared_name(file)
             if name is None or (yields and other.shared_name(file) is not None):
                 foreign.append(path)

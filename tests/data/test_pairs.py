@@ -62,6 +62,13 @@ def test_both_kinds_may_share_a_folder(
     assert foreign == ()
 
 
+def test_the_depth_folder_may_lie_among_the_images(tmp_path: Path) -> None:
+    touched(tmp_path, "x/a/1.png", "x/depth/a/1.png")
+    pairs, foreign = find_pairs(*kinds(tmp_path, ("x", "{name}"), ("x/depth", "{name}")))
+    assert [(pair.label, len(pair.images), len(pair.depths)) for pair in pairs] == [("a/1", 1, 1)]
+    assert foreign == ()
+
+
 def test_foreign_files_are_told_and_hidden_ones_passed_over(tmp_path: Path) -> None:
     touched(tmp_path, "i/1.jpg", "i/notes.txt", "i/.DS_Store", "i/.cache/2.jpg", "d/1.png")
     pairs, foreign = find_pairs(*kinds(tmp_path))
