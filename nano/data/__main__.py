@@ -2,6 +2,7 @@
 
 python -m nano.data scenes --preview scenes.png                 rendered streets and their depth
 python -m nano.data kitti --check /data/kitti                   what a folder has, what it lacks
+python -m nano.data folder --check /data/mine                   likewise, of your own images
 python -m nano.data prepare studies/quick.toml                  make a study's caches beforehand
 """
 
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from nano.console import Parser, natural, parse_size, positive, run
 from nano.data.option import add_place_options, table_of, telling
+
+CHECKED = ("ddad", "nyu", "folder")
 
 
 def parser() -> Parser:
@@ -30,11 +33,16 @@ def parser() -> Parser:
     scenes.add_argument("--size", type=parse_size, default=(96, 320), help="default: 96x320")
     scenes.add_argument("--count", type=positive, default=4, help="scenes in the picture")
     scenes.add_argument("--seed", type=natural, default=0)
+    for name in CHECKED:
+        checked = commands.add_parser(name, help=f"read some frames of a {name} root, tell of them")
+        checked.add_argument("--check", type=Path, metavar="ROOT", required=True)
     kitti = commands.add_parser("kitti", help="tell what KITTI folders have and lack")
     kitti.add_argument("--check", type=Path, nargs="+", metavar="ROOT", required=True)
     prepare = commands.add_parser("prepare", help="make a study's caches")
     prepare.add_argument("--preview", type=Path, metavar="PNG", help="write a picture of frames")
-    prepare.add_argument("data", metavar="STUDY", help="a study's TOML file, or scenes")
+    prepare.add_argument(
+        "data", metavar="STUDY", help="a study's TOML file, or a set such as scenes"
+    )
     add_place_options(prepare)
     return main_parser
 
@@ -51,6 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(check_report(options.check))
         case "prepare":
             prepare_study(options)
+        case name:
+            from nano.data.check import check_report as check_set
+            from nano.data.sets import data_table
+
+            plain = {"set": name, "root": str(options.check.resolve())}
+            table = data_table(plain | ({"partial": True} if name == "ddad" else {}))
+            print(check_set(table, Path.cwd()))
     return 0
 
 
@@ -74,7 +89,7 @@ def prepare_study(options: argparse.Namespace) -> None:
     """Make the caches of the three splits and say where they are."""
     from nano.data.cache import cache_key, default_cache, prepare
     from nano.data.pictures import evenly_spaced, preview
-    from nano.data.sets import SPLIT_NAMES, source
+    from nano.data.sets import SPLIT_NAMES, bad_share, source
     from nano.files import write_bytes
 
     table, base = table_of(options)
@@ -82,7 +97,14 @@ def prepare_study(options: argparse.Namespace) -> None:
     for split in SPLIT_NAMES:
         frames = source(table, base, split)
         told = telling(frames.name)
-        data = prepare(frames, table.size, folder, workers=options.workers, progress=told)
+        data = prepare(
+            frames,
+            table.size,
+            folder,
+            workers=options.workers,
+            progress=told,
+            bad_share=bad_share(table),
+        )
         print(f"{data.caption}: {folder / cache_key(frames, table.size)}")
         if split == "train" and options.preview:
             write_bytes(options.preview, preview(data, evenly_spaced(len(data), 4)))

@@ -11,10 +11,11 @@ A cache is whole or not there: it is written under another name and renamed at t
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from nano.data.arrays import Growing, checksum, load_array
 from nano.data.fit import METHOD, Fitted
 from nano.data.readers import Bad, frames
 from nano.data.sample import DepthSet, Source, Truth
-from nano.errors import DataError
+from nano.errors import DataError, OutputError
 from nano.files import (
     canonical_json,
     from_plain,
@@ -40,6 +41,8 @@ from nano.files import (
 
 VERSION = 1  # of the files' layout
 LISTED = 20  # bad frames spelt out in a message
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
@@ -71,6 +74,7 @@ class Index:
     identity: dict[str, Any]
     names: tuple[str, ...]
     arrays: dict[str, ArrayEntry]
+    left_out: tuple[str, ...] = ()  # of each frame that could not be used, why
 
 
 def default_cache() -> Path:
@@ -100,6 +104,7 @@ def prepare(
     *,
     workers: int = 1,
     progress: Progress | None = None,
+    bad_share: float = 0.0,
 ) -> DepthSet:
     """The whole source at ``size`` (height, width), from ``folder`` or made there.
 
@@ -113,9 +118,12 @@ def prepare(
         workers: Processes, each with one thread. With more than one, the program's main module
             must be importable without side effects (it is started anew in each).
         progress: Called with (frames done, frames in all) while a cache is made.
+        bad_share: Share of the frames that may be bad. They are left out, said, and listed in the
+            cache, so that a later call says it again.
 
     Raises:
-        DataError: Bad frames, all of them listed; or what stands in the cache's place is damaged.
+        DataError: More bad frames than that, all of them listed; or what stands in the cache's
+            place is damaged.
         OutputError: The cache cannot be written, a full disk for example.
     """
     if len(source) == 0:
@@ -125,7 +133,13 @@ def prepare(
     if not place.exists():
         with _alone(folder, key):
             if not place.exists():  # another process may have made it while this one waited
-                _make(source, size, place, workers, progress)
+                _make(source, size, place, workers, progress, bad_share)
+    left_out = _read_index(place).left_out  # an earlier call may have allowed more
+    if left_out:
+        told = _bad_frames(source, left_out, bad_share)
+        if len(left_out) > bad_share * len(source):
+            raise DataError(told)
+        log.warning("%s", told)
     return open_cache(place)
 
 
@@ -144,6 +158,7 @@ def open_cache(place: Path) -> DepthSet:
         name=index.name,
         truth_kind=index.truth,
         names=index.names,
+        left_out=len(index.left_out),
         images=arrays["images"],
         depth=arrays["depth"],
         truth=Truth(
@@ -196,7 +211,12 @@ def _unusable(place: Path, reason: str) -> DataError:
 
 
 def _make(
-    source: Source, size: tuple[int, int], place: Path, workers: int, progress: Progress | None
+    source: Source,
+    size: tuple[int, int],
+    place: Path,
+    workers: int,
+    progress: Progress | None,
+    bad_share: float,
 ) -> None:
     """Write all frames under a temporary name beside ``place`` and rename it there."""
     for left_over in place.parent.glob(f".{place.name}.*.part"):
@@ -205,7 +225,7 @@ def _make(
     try:
         part = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent))
         part.chmod(0o755)  # mkdtemp makes 0700; a cache may be shared
-        names, entries = _write_frames(source, size, part, workers, progress)
+        names, entries, bad = _write_frames(source, size, part, workers, progress, bad_share)
         index = Index(
             version=VERSION,
             key=place.name,
@@ -216,6 +236,7 @@ def _make(
             identity=source.identity(),
             names=names,
             arrays=entries,
+            left_out=bad,
         )
         write_json(part / "index.json", index)
         part.replace(place)
@@ -228,12 +249,18 @@ def _make(
 
 
 def _write_frames(
-    source: Source, size: tuple[int, int], part: Path, workers: int, progress: Progress | None
-) -> tuple[tuple[str, ...], dict[str, ArrayEntry]]:
+    source: Source,
+    size: tuple[int, int],
+    part: Path,
+    workers: int,
+    progress: Progress | None,
+    bad_share: float,
+) -> tuple[tuple[str, ...], dict[str, ArrayEntry], tuple[str, ...]]:
     names: list[str] = []
     sizes: list[tuple[int, int]] = []
     offsets = [0]
     bad: list[str] = []
+    allowed = bad_share * len(source)
     with (
         Growing(part / "images.npy", np.uint8, (3, *size)) as images,
         Growing(part / "depth.npy", np.float16, size) as depth,
@@ -244,7 +271,7 @@ def _write_frames(
         for done, frame in enumerate(all_frames, start=1):
             if isinstance(frame, Bad):
                 bad.append(frame.reason)
-            elif not bad:  # after the first bad frame the rest is only looked at
+            elif len(bad) <= allowed:  # after one too many the rest is only looked at
                 images.append(frame.image)
                 depth.append(frame.depth)
                 truth_index.append(frame.index)
@@ -252,11 +279,14 @@ def _write_frames(
                 _note(frame, names, sizes, offsets)
             if progress is not None:
                 progress(done, len(source))
-    if bad:
-        raise DataError(_bad_frames(source, bad))
+            if len(bad) == done > max(allowed, LISTED - 1):
+                raise DataError(_hopeless(source, bad))
+    if len(bad) > allowed:
+        raise DataError(_bad_frames(source, bad, bad_share))
     np.save(part / "truth_sizes.npy", np.asarray(sizes, dtype=np.int32))
     np.save(part / "truth_offsets.npy", np.asarray(offsets, dtype=np.int64))
-    return tuple(names), {name: _entry(part / f"{name}.npy") for name in ARRAYS}
+    entries = {name: _entry(part / f"{name}.npy") for name in ARRAYS}
+    return tuple(names), entries, tuple(bad)
 
 
 def _note(
@@ -267,11 +297,23 @@ def _note(
     offsets.append(offsets[-1] + len(frame.index))
 
 
-def _bad_frames(source: Source, bad: list[str]) -> str:
+def _bad_frames(source: Source, bad: Sequence[str], bad_share: float) -> str:
     more = f"\n  ... and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
+    admitted = len(bad) <= bad_share * len(source)
+    share = f" (bad_share = {bad_share:g} of [data] admits {'it' if admitted else 'fewer'})"
     return (
-        f"{source.name}: {len(bad)} of {len(source)} frames cannot be used; "
-        "mend or remove them:\n  " + "\n  ".join(bad[:LISTED]) + more
+        f"{source.name}: {len(bad)} of {len(source)} frames cannot be used"
+        f"{share if bad_share else ''}; {'left out' if admitted else 'mend or remove them'}:\n  "
+        + "\n  ".join(bad[:LISTED])
+        + more
+    )
+
+
+def _hopeless(source: Source, bad: Sequence[str]) -> str:
+    """Units, a calibration or a whole set that is wrong shows at once, not after hours."""
+    return (
+        f"{source.name}: none of the first {len(bad)} of {len(source)} frames can be used:\n  "
+        + "\n  ".join(bad[:LISTED])
     )
 
 
@@ -296,7 +338,10 @@ def _alone(folder: Path, key: str) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise unwritable(lock, error) from error
+        raise OutputError(
+            f"{unwritable(lock, error)}; prepared data may live elsewhere: --cache FOLDER, or"
+            " XDG_CACHE_HOME in the environment"
+        ) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -51,16 +51,7 @@ def read_depth_png(path: Path) -> NDArray[np.float32]:
     Raises:
         DataError: The file is missing, truncated, not an image, or went through 8 bits.
     """
-
-    def steps(image: Image.Image) -> NDArray[np.uint16]:
-        if image.mode != "I;16":
-            raise DataError(
-                f"{path}: not a 16-bit depth map (its mode is {image.mode}): it was converted to "
-                "8 bits or is a picture; use the PNG files as KITTI ships them"
-            )
-        return np.asarray(image)
-
-    values = _opened(path, steps)
+    values = read_png16(path, remedy="use the PNG files as KITTI ships them")
     known = np.count_nonzero(values)
     if known > _HANDFUL and values.max() <= _EIGHT_BIT_MAX:
         raise DataError(
@@ -68,6 +59,28 @@ def read_depth_png(path: Path) -> NDArray[np.float32]:
             "the map was saved through 8 bits; use the PNG files as KITTI ships them"
         )
     return values * METRES_PER_STEP
+
+
+def read_png16(path: Path, remedy: str = "write 16-bit PNG again") -> NDArray[np.uint16]:
+    """The numbers of a 16-bit PNG, height x width.
+
+    Args:
+        path: The file.
+        remedy: What to do about a file of another kind, for the message.
+
+    Raises:
+        DataError: The file is missing, truncated, not an image, or of 8 bits.
+    """
+
+    def steps(image: Image.Image) -> NDArray[np.uint16]:
+        if image.mode != "I;16":
+            raise DataError(
+                f"{path}: not a 16-bit depth map (its mode is {image.mode}): it was converted to "
+                f"8 bits or is a picture; {remedy}"
+            )
+        return np.asarray(image)
+
+    return _opened(path, steps)
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""``--data scenes | kitti | STUDY.toml`` of the commands, and how they tell of waiting."""
+"""``--data SET | STUDY.toml`` of the commands, and how they tell of waiting."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from nano.console import positive, say
 from nano.errors import StudyError
 
 if TYPE_CHECKING:
-    from nano.data.sets import KittiTable, ScenesTable
+    from nano.data.sets import AnyTable
 
 SECONDS_BETWEEN_LINES = 2.0
+SETS_WITH_ROOT = ("kitti", "ddad", "nyu", "folder")  # sets that lie in folders of the user's
+SETS = ("scenes", *SETS_WITH_ROOT)
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """The options that choose data, the same for every command."""
     parser.add_argument(
-        "--data", default="scenes", metavar="SET", help="scenes, kitti, or a study's TOML file"
+        "--data",
+        default="scenes",
+        metavar="SET",
+        help=f"{', '.join(SETS)}, or a study's TOML file",
     )
     add_place_options(parser)
 
@@ -29,10 +34,16 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 def add_place_options(parser: argparse.ArgumentParser) -> None:
     """The options that say where data are, and where and how prepared."""
     parser.add_argument(
-        "--root", action="append", default=[], type=Path, help="KITTI folder; may be repeated"
+        "--root",
+        action="append",
+        default=[],
+        type=Path,
+        help="the data's folder; for KITTI may be repeated",
     )
     parser.add_argument(
-        "--partial", action="store_true", help="leave out, and count, frames a KITTI folder lacks"
+        "--partial",
+        action="store_true",
+        help="leave out, and count, KITTI frames or DDAD scenes that are not there",
     )
     parser.add_argument(
         "--cache", type=Path, help="where prepared data live (default: ~/.cache/depthnet-nano)"
@@ -40,9 +51,7 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=positive, default=1, help="processes that prepare data")
 
 
-def table_of(
-    options: argparse.Namespace, **changes: object
-) -> tuple[ScenesTable | KittiTable, Path]:
+def table_of(options: argparse.Namespace, **changes: object) -> tuple[AnyTable, Path]:
     """The [data] table that the options name, and the folder its relative roots start at.
 
     Args:
@@ -54,22 +63,35 @@ def table_of(
     """
     from nano.data.sets import data_table
 
-    if options.data in ("scenes", "kitti"):
+    if options.data in SETS:
         plain: dict[str, object] = {"set": options.data}
         base = Path.cwd()
     else:
         plain, base = read_table(Path(options.data)), Path(options.data).resolve().parent
     if options.root:
-        if plain.get("set") != "kitti":
-            raise StudyError(f"--root belongs to --data kitti; {options.data} needs no folder")
-        plain["root"] = [str(root.resolve()) for root in options.root]
-    elif options.data == "kitti":
-        raise StudyError("--data kitti needs --root FOLDER, where the drives are")
+        plain["root"] = _root(options, plain.get("set"))
+    elif options.data in SETS_WITH_ROOT:
+        raise StudyError(f"--data {options.data} needs --root FOLDER, where the data are")
     if options.partial:
         plain["partial"] = True
     plain |= {name: list(v) if isinstance(v, tuple) else v for name, v in changes.items()}
-    where = "[data]" if options.data in ("scenes", "kitti") else f"{options.data}: [data]"
+    where = "[data]" if options.data in SETS else f"{options.data}: [data]"
     return data_table(plain, where), base
+
+
+def _root(options: argparse.Namespace, name: object) -> str | list[str]:
+    """--root as the [data] table of set ``name`` wants it."""
+    if name not in SETS_WITH_ROOT:
+        raise StudyError(
+            f"--root belongs to --data {' or '.join(SETS_WITH_ROOT)};"
+            f" {options.data} needs no folder"
+        )
+    roots = [str(root.resolve()) for root in options.root]
+    if name == "kitti":
+        return roots
+    if len(roots) > 1:
+        raise StudyError(f"--root {roots[1]}: set {name} has one folder; {roots[0]} is given too")
+    return roots[0]
 
 
 def read_table(path: Path) -> dict[str, object]:
@@ -78,7 +100,7 @@ def read_table(path: Path) -> dict[str, object]:
         study = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as missing:
         raise StudyError(
-            f"{path}: no such file; --data takes scenes, kitti or a study"
+            f"{path}: no such file; --data takes {', '.join(SETS)} or a study"
         ) from missing
     except OSError as unreadable:
         raise StudyError(f"{path}: cannot be read: {unreadable.strerror}") from unreadable

@@ -86,6 +86,7 @@ class DepthSet:
         images: uint8, N x 3 x H x W.
         depth: float16, N x H x W, metres, 0 where unknown: what training sees.
         truth: At native sizes: what evaluation compares with.
+        left_out: Frames of the split that could not be used and are not among these.
     """
 
     name: str
@@ -94,6 +95,7 @@ class DepthSet:
     images: NDArray[np.uint8]
     depth: NDArray[np.float16]
     truth: Truth
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.images)
@@ -107,7 +109,8 @@ class DepthSet:
     def caption(self) -> str:
         """Name, number of images and size, e.g. ``scenes validation, 400 images at 64x192``."""
         height, width = self.size
-        return f"{self.name}, {len(self)} images at {height}x{width}"
+        unusable = f" ({self.left_out} unusable left out)" if self.left_out else ""
+        return f"{self.name}, {len(self)} images at {height}x{width}{unusable}"
 
 
 def network_input(images: torch.Tensor) -> torch.Tensor:

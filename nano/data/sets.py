@@ -17,6 +17,8 @@
     validation = "eigen-validation"
     test = "eigen-test-annotated"
 
+The tables of other sets: `nano.data.file_tables`.
+
 A search reads its validation split hundreds of times and keeps what scored best there, luck
 included. What it found is therefore confirmed on the test split, which it never read; the three
 must share no drive, because neighbouring frames of a drive are nearly the same picture. Where
@@ -27,16 +29,20 @@ instead, with ``gap`` frames before it that belong to neither.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nano.data.cache import prepare
+from nano.data.ddad import ddad_source
+from nano.data.file_tables import DdadTable, FolderTable, NyuTable
+from nano.data.folder import folder_source
+from nano.data.hold_out import hold_out_ends
 from nano.data.kitti import KittiSource, drive_frames
+from nano.data.nyu import nyu_source
 from nano.data.sample import DepthSet, Source
 from nano.data.scene_source import SceneSource
 from nano.data.splits import SPLITS, Drive, Frame
@@ -107,7 +113,11 @@ KITTI_PROTOCOLS = {
     "raw": "eigen697-raw",
 }
 
-DataTable = Annotated[ScenesTable | KittiTable, Field(discriminator="set")]
+AnyTable = ScenesTable | KittiTable | DdadTable | NyuTable | FolderTable
+DataTable = Annotated[AnyTable, Field(discriminator="set")]
+TABLES: dict[str, type[AnyTable]] = {
+    get_args(table.model_fields["set"].annotation)[0]: table for table in get_args(AnyTable)
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,14 +138,14 @@ class Sets:
     test: DepthSet
 
 
-def data_table(plain: Mapping[str, Any], where: str = "[data]") -> ScenesTable | KittiTable:
+def data_table(plain: Mapping[str, Any], where: str = "[data]") -> AnyTable:
     """Check a [data] table as TOML gives it; without ``set`` it is of scenes, as in a study.
 
     Raises:
         StudyError: An unknown set or key, a missing key or a value of another kind; names
             ``where``.
     """
-    adapter: TypeAdapter[ScenesTable | KittiTable] = TypeAdapter(DataTable)
+    adapter: TypeAdapter[AnyTable] = TypeAdapter(DataTable)
     plain = {"set": "scenes", **plain}
     try:
         # By way of JSON, where strict types still admit a list for a tuple.
@@ -144,7 +154,7 @@ def data_table(plain: Mapping[str, Any], where: str = "[data]") -> ScenesTable |
         raise StudyError(f"{where}: {_explain(plain, invalid)}") from invalid
 
 
-def sources(table: ScenesTable | KittiTable, base: Path) -> Sources:
+def sources(table: AnyTable, base: Path) -> Sources:
     """The splits that a table names; relative roots start at ``base``.
 
     Raises:
@@ -153,7 +163,7 @@ def sources(table: ScenesTable | KittiTable, base: Path) -> Sources:
     return Sources(**{name: source(table, base, name) for name in SPLIT_NAMES})
 
 
-def source(table: ScenesTable | KittiTable, base: Path, split: SplitName) -> Source:
+def source(table: AnyTable, base: Path, split: SplitName) -> Source:
     """One split alone: an evaluation needs no training frames on its disk.
 
     Raises:
@@ -162,11 +172,35 @@ def source(table: ScenesTable | KittiTable, base: Path, split: SplitName) -> Sou
     if isinstance(table, ScenesTable):
         count = getattr(table, split)
         return SceneSource(split=split, count=count, size=table.size, seed=table.seed)
-    return _kitti(table, base, split)
+    if isinstance(table, KittiTable):
+        return _kitti(table, base, split)
+    root = root_of(base, table.root)
+    if isinstance(table, DdadTable):
+        return ddad_source(table, root, split)
+    if isinstance(table, NyuTable):
+        return nyu_source(root, split, table.splits)
+    return folder_source(root, split)
+
+
+def truth_kind(table: AnyTable) -> str:
+    """Kind of truth as far as the table says it; a folder's manifest says it instead."""
+    if isinstance(table, ScenesTable):
+        return "rendered"
+    if isinstance(table, KittiTable):
+        return table.truth
+    return "any" if isinstance(table, FolderTable) else "sensor"
+
+
+def bad_share(table: AnyTable) -> float:
+    """The share of a split's frames that may be left out as unusable.
+
+    None of KITTI's: its lists are compared with published numbers, frame by frame.
+    """
+    return 0.0 if isinstance(table, ScenesTable | KittiTable) else table.bad_share
 
 
 def prepare_sets(
-    table: ScenesTable | KittiTable,
+    table: AnyTable,
     base: Path,
     cache: Path,
     *,
@@ -190,12 +224,19 @@ def prepare_sets(
 
     def prepared(name: SplitName) -> DepthSet:
         report = None if progress is None else lambda done, total: progress(name, done, total)
-        return prepare(getattr(found, name), table.size, cache, workers=workers, progress=report)
+        return prepare(
+            getattr(found, name),
+            table.size,
+            cache,
+            workers=workers,
+            progress=report,
+            bad_share=bad_share(table),
+        )
 
     return Sets(**{name: prepared(name) for name in SPLIT_NAMES})
 
 
-def check_splits(table: ScenesTable | KittiTable) -> None:
+def check_splits(table: AnyTable) -> None:
     """Whether the splits can be told apart, as far as that is known without the data.
 
     Raises:
@@ -215,8 +256,9 @@ def protocol_changes(truth: str) -> dict[str, object]:
 def _explain(plain: Mapping[str, Any], invalid: ValidationError) -> str:
     first = invalid.errors()[0]
     if first["type"] == "union_tag_invalid":
-        return f'set must be "scenes" or "kitti", got {plain.get("set")!r}'
-    model = KittiTable if plain.get("set") == "kitti" else ScenesTable
+        names = ", ".join(f'"{name}"' for name in TABLES)
+        return f"set must be one of {names}, got {plain.get('set')!r}"
+    model = TABLES[plain["set"]]
     key = str(first["loc"][1])  # after the union's tag
     if first["type"] == "extra_forbidden":
         return f"unknown key {key!r}; known keys: {', '.join(model.model_fields)}"
@@ -225,9 +267,14 @@ def _explain(plain: Mapping[str, Any], invalid: ValidationError) -> str:
     return f"{key}: {first['msg']}, got {plain.get(key)!r}"
 
 
+def root_of(base: Path, root: str) -> Path:
+    """A root of a table; a relative one starts at ``base``."""
+    return base / Path(root).expanduser()
+
+
 def _kitti(table: KittiTable, base: Path, split: SplitName) -> KittiSource:
     named = (table.root,) if isinstance(table.root, str) else table.root
-    roots = [base / Path(root).expanduser() for root in named]
+    roots = [root_of(base, root) for root in named]
     return KittiSource(
         roots,
         _kitti_frames(table, roots, split),
@@ -282,14 +329,7 @@ def hold_out(
     drives: dict[Drive, list[Frame]] = {}
     for frame in frames:
         drives.setdefault(frame.drive, []).append(frame)
-    kept: list[Frame] = []
-    held_out: list[Frame] = []
-    for of_drive in drives.values():
-        ordered = sorted(of_drive)
-        count = math.floor(len(ordered) * share)
-        end = len(ordered) - count
-        held_out += ordered[end:]
-        kept += ordered[: max(end - gap, 0)] if count else ordered
+    kept, held_out = hold_out_ends(map(sorted, drives.values()), share, gap)
     if not kept or not held_out:
         part = "to train on" if not kept else "for validation"
         raise DataError(

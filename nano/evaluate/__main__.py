@@ -2,6 +2,7 @@
 
 python -m nano.evaluate RUN/best --data scenes
 python -m nano.evaluate RUN/best --data kitti --root /data/kitti --protocol eigen652-annotated
+python -m nano.evaluate RUN/best --data folder --root /data/mine
 python -m nano.evaluate RUN/best --data RUN/study.toml --split validation --json
 """
 
@@ -95,19 +96,18 @@ def chosen(options: argparse.Namespace, model: Model) -> tuple[DepthSet, Protoco
     from dataclasses import replace
 
     from nano.data.cache import default_cache, prepare
-    from nano.data.sets import protocol_changes, source
-    from nano.evaluate.protocol import protocol_named
+    from nano.data.sets import bad_share, protocol_changes, source
+    from nano.evaluate.protocol import protocol_named, protocol_of
     from nano.evaluate.run import check_truth
 
     changes: dict[str, object] = {"size": model.size}
     if options.protocol:
-        truth = protocol_named(options.protocol).truth
         changes |= {"protocol": options.protocol}
         if options.data == "kitti":
-            changes |= protocol_changes(truth)
+            changes |= protocol_changes(protocol_named(options.protocol).truth)
     table, base = table_of(options, **changes)
     frames = source(table, base, options.split)
-    protocol = protocol_named(table.protocol)
+    protocol = protocol_of(table, base)
     check_truth(frames.name, frames.truth, protocol)  # before minutes of reading
     data = prepare(
         frames,
@@ -115,6 +115,7 @@ def chosen(options: argparse.Namespace, model: Model) -> tuple[DepthSet, Protoco
         options.cache or default_cache(),
         workers=options.workers,
         progress=telling(frames.name),
+        bad_share=bad_share(table),
     )
     flip, scaling = options.flip, options.median_scaling
     return data, replace(protocol, flip=flip, median_scaling=scaling)

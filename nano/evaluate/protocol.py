@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nano.data.file_tables import FolderTable
+from nano.data.manifest import read_manifest
+from nano.data.sets import AnyTable, root_of
 from nano.errors import DataError
 from nano.records import Protocol
 
@@ -39,6 +43,8 @@ PROTOCOLS: dict[str, Protocol] = {
         _protocol("kitti-single-scan-garg", "garg", ROAD_RANGE_M, "single-scan"),
         _protocol("ddad", "none", DDAD_RANGE_M, "sensor"),
         _protocol("nyu", "nyu", NYU_RANGE_M, "sensor"),
+        # FastDepth (Wofk et al. 2019) judges at the 224x224 that its network sees, borders and all.
+        _protocol("nyu-fastdepth", "none", NYU_RANGE_M, "sensor"),
     )
 }
 
@@ -48,6 +54,22 @@ def protocol_named(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise DataError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
+
+
+def protocol_of(table: AnyTable, base: Path) -> Protocol:
+    """The protocol that a [data] table is judged by.
+
+    Args:
+        table: It names the protocol; a folder's manifest states range and kind of truth.
+        base: Where relative roots start.
+
+    Raises:
+        DataError: The protocol is unknown, or the manifest missing or wrong.
+    """
+    if not isinstance(table, FolderTable):
+        return protocol_named(table.protocol)
+    manifest = read_manifest(root_of(base, table.root))
+    return _protocol(table.protocol, "none", manifest.range_m, manifest.truth)
 
 
 def crop_slices(crop: str, size: tuple[int, int]) -> tuple[slice, slice]:

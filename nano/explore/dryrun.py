@@ -18,7 +18,7 @@ from nano.console import say
 from nano.cost.count import count
 from nano.cost.population import count_population
 from nano.data.sample import DepthSet, Truth
-from nano.data.sets import KittiTable, sources
+from nano.data.sets import AnyTable, KittiTable, ScenesTable, sources
 from nano.design.design import Design
 from nano.errors import DataError
 from nano.explore.caps import Caps
@@ -156,7 +156,7 @@ def _data(study: StudyFile, base: Path) -> dict[str, Any]:
     try:
         found = sources(study.data, base)
     except DataError as missing:
-        assert isinstance(study.data, KittiTable)
+        assert not isinstance(study.data, ScenesTable)
         return {"state": "missing", "reason": str(missing), "remedy": _remedy(study.data)}
     return {
         "state": "ready",
@@ -164,7 +164,12 @@ def _data(study: StudyFile, base: Path) -> dict[str, Any]:
     }
 
 
-def _remedy(table: KittiTable) -> str:
+def _remedy(table: AnyTable) -> str:
+    if not isinstance(table, KittiTable):
+        return (
+            "docs/data.md tells what belongs where; name your folder: --set data.root=/path;"
+            f" `python -m nano.data {table.set} --check ROOT` tells what is there"
+        )
     roots = table.root if isinstance(table.root, str) else " or ".join(table.root)
     depth = {
         "annotated": "the annotated depth archive (data_depth_annotated: its train/ and val/)",

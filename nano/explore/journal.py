@@ -11,7 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nano.evaluate.protocol import protocol_named
+from nano.data.file_tables import FolderTable
+from nano.data.manifest import MANIFEST
+from nano.errors import RunError
+from nano.evaluate.protocol import protocol_of
 from nano.explore.database import redacted
 from nano.explore.folder import RunFolder
 from nano.explore.study import StudyFile
@@ -21,15 +24,21 @@ from nano.machine import commit, machine, versions
 _SECONDS_BETWEEN_WRITES = 10.0  # what a kill takes from the account of time, at most
 
 
-def account(study: StudyFile, before: Mapping[str, Any], command: Sequence[str]) -> dict[str, Any]:
+def account(
+    study: StudyFile, base: Path, before: Mapping[str, Any], command: Sequence[str]
+) -> dict[str, Any]:
     """run.json for this command, on top of what earlier ones left there.
 
     Args:
         study: The study.
+        base: Where relative roots of data start.
         before: run.json as it stands; empty in a new folder.
         command: The command line; passwords in it are left out.
+
+    Raises:
+        DataError: A folder's manifest is missing or wrong.
+        RunError: It states another range or kind of truth than when the run began.
     """
-    known = study.evaluate is None
     now = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "argv": [redacted(word) for word in command],
@@ -44,11 +53,25 @@ def account(study: StudyFile, before: Mapping[str, Any], command: Sequence[str])
         "versions": versions(),
         "commit": commit(Path(__file__).parent),
         "machine": machine(),
-        "protocol": (protocol_named(study.data.protocol).describe() if known else "the user's own"),
+        "protocol": _protocol(study, base, before),
         "utility": study.weights().describe(),
         "requirements": [item.describe() for item in study.requirements().items],
         "commands": [*before.get("commands", []), now],
     }
+
+
+def _protocol(study: StudyFile, base: Path, before: Mapping[str, Any]) -> str:
+    if study.evaluate is not None:
+        return "the user's own"
+    protocol = protocol_of(study.data, base).describe()
+    # The study's own settings are compared elsewhere; a manifest lies outside of it.
+    if isinstance(study.data, FolderTable) and before.get("protocol", protocol) != protocol:
+        raise RunError(
+            f"{study.data.root}: {MANIFEST} has changed since the run began: was"
+            f" {before['protocol']}, is {protocol}; its accuracies cannot be compared: change it"
+            " back, or give --out elsewhere"
+        )
+    return protocol
 
 
 @dataclass(kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from nano.data.sets import prepare_sets
-from nano.evaluate.protocol import protocol_named
+from nano.evaluate.protocol import protocol_of
 from nano.explore.folder import RunFolder
 from nano.explore.stages import Decide, Judge, Lab
 from nano.explore.study import StudyFile, parse_study
@@ -47,7 +47,7 @@ def _trainer(study: StudyFile, bench: Bench) -> Trainer:
     return BuiltIn(
         sets=prepare_sets(study.data, bench.base, bench.cache),
         recipe=study.recipe(),
-        protocol=protocol_named(study.data.protocol),
+        protocol=protocol_of(study.data, bench.base),
         study_seed=study.seed,
         device=bench.device,
     )

@@ -130,7 +130,7 @@ def _run(
             " study.db, or choose another folder: --out DIR"
         )
     store.claim(study.plain(), caps.prototype.space, caps.first())
-    record = account(study, folder.run(), options.command)
+    record = account(study, options.base, folder.run(), options.command)
     clock = Clock(folder=None if options.join else folder, record=record)
     with contextlib.ExitStack() as stack:
         watcher = _watcher(study, options)

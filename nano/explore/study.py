@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from nano.data.sets import DataTable, KittiTable, ScenesTable, check_splits
+from nano.data.file_tables import FolderTable
+from nano.data.sets import AnyTable, DataTable, ScenesTable, check_splits, truth_kind
 from nano.design.presets import PRESETS, preset, prototype
 from nano.design.prototype import Prototype
 from nano.errors import InputError, StudyError
@@ -166,7 +167,8 @@ class StudyFile(_Table):
         " scores .05 dB more; 0: only trials or hours end it",
     )
     data: DataTable = Field(
-        default=ScenesTable(), description="images with depth: set = scenes or kitti"
+        default=ScenesTable(),
+        description="images with depth: set = scenes, kitti, ddad, nyu or folder",
     )
     prototype: PrototypeTable = Field(
         default=PrototypeTable(), description="the family that is searched"
@@ -311,13 +313,14 @@ def _requirement(name: str, text: str) -> None:
         )
 
 
-def _check_protocol(data: ScenesTable | KittiTable) -> None:
+def _check_protocol(data: AnyTable) -> None:
+    if isinstance(data, FolderTable):
+        return  # one protocol, whose range the folder's manifest states
     if data.protocol not in PROTOCOLS:
         raise StudyError(
             f'[data] protocol = "{data.protocol}": unknown; {suggestion(data.protocol, PROTOCOLS)}'
         )
-    kind = "rendered" if isinstance(data, ScenesTable) else data.truth
-    check_truth(f'[data] set = "{data.set}"', kind, PROTOCOLS[data.protocol])
+    check_truth(f'[data] set = "{data.set}"', truth_kind(data), PROTOCOLS[data.protocol])
 
 
 def _check_trade_off(study: StudyFile) -> None:

@@ -3,6 +3,7 @@
 python -m nano.train depthnet-small --data scenes --out runs/small
 python -m nano.train depthnet-tiny --data scenes --steps 60
 python -m nano.train runs/small --data kitti --root /data/kitti --recipe quick --set batch=8
+python -m nano.train depthnet-small --data folder --root /data/mine --size 96x128
 
 Writes DIR/{design.json, model.safetensors, metrics.json, curve.csv}. Ctrl-C leaves a checkpoint
 there, from which the same command goes on as if it had never been interrupted.
@@ -26,7 +27,7 @@ from nano.errors import DataError, Diverged, InputError, RunError
 
 if TYPE_CHECKING:
     from nano.data.sample import DepthSet, Source
-    from nano.data.sets import KittiTable, ScenesTable
+    from nano.data.sets import AnyTable
     from nano.networks.model import Model
     from nano.records import Protocol
     from nano.train.recipe import Recipe
@@ -160,9 +161,7 @@ def check_target(name: str, model: Model | None, recipe: Recipe) -> None:
         )
 
 
-def chosen_table(
-    options: argparse.Namespace, model: Model | None
-) -> tuple[ScenesTable | KittiTable, Path]:
+def chosen_table(options: argparse.Namespace, model: Model | None) -> tuple[AnyTable, Path]:
     """The [data] table at the size to train at, and the folder its relative roots start at."""
     if model and options.size not in (None, model.size):
         raise DataError(f"{options.design}: is for images of {model.size}; leave out --size")
@@ -171,15 +170,15 @@ def chosen_table(
 
 
 def chosen_data(
-    options: argparse.Namespace, table: ScenesTable | KittiTable, base: Path, out: Path
+    options: argparse.Namespace, table: AnyTable, base: Path, out: Path
 ) -> tuple[DepthSet, DepthSet, Protocol]:
     """The training and the validation split, prepared, and the protocol that belongs to them.
 
     The frames are looked for, and ``out`` is made, before any is prepared.
     """
     from nano.data.cache import default_cache, prepare
-    from nano.data.sets import SplitName, source
-    from nano.evaluate.protocol import protocol_named
+    from nano.data.sets import SplitName, bad_share, source
+    from nano.evaluate.protocol import protocol_of
 
     splits: tuple[SplitName, ...] = ("train", "validation")
     found = [source(table, base, split) for split in splits]
@@ -188,10 +187,17 @@ def chosen_data(
     def prepared(frames: Source) -> DepthSet:
         place = options.cache or default_cache()
         tell = telling(frames.name)
-        return prepare(frames, table.size, place, workers=options.workers, progress=tell)
+        return prepare(
+            frames,
+            table.size,
+            place,
+            workers=options.workers,
+            progress=tell,
+            bad_share=bad_share(table),
+        )
 
     train, validation = map(prepared, found)
-    return train, validation, protocol_named(table.protocol)
+    return train, validation, protocol_of(table, base)
 
 
 def finished(out: Path, training: dict[str, Any]) -> dict[str, Any] | None:

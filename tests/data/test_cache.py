@@ -124,6 +124,12 @@ def test_all_bad_frames_are_listed_and_nothing_is_left(tmp_path: Path, workers: 
     assert not list(tmp_path.glob("*/")) and not list(tmp_path.glob(".*.part"))
 
 
+def test_a_place_that_cannot_be_written_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    with pytest.raises(OutputError, match=r"cache/\..*cannot be written: .*--cache FOLDER"):
+        prepare(MadeUp(), SIZE, tmp_path / "cache")
+
+
 def test_source_without_frames_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no frames"):
         prepare(MadeUp(count=0), SIZE, tmp_path)

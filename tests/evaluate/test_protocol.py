@@ -61,6 +61,7 @@ def test_every_protocol_is_found_by_the_name_it_prints() -> None:
         ("kitti-single-scan-garg", "garg", 80.0, "single-scan"),
         ("ddad", "none", 200.0, "sensor"),
         ("nyu", "nyu", 10.0, "sensor"),
+        ("nyu-fastdepth", "none", 10.0, "sensor"),
     ],
 )
 def test_what_each_protocol_means(name: str, crop: str, far: float, truth: str) -> None:
