@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-LAYERS = ["errors seeds machine memory", "files console", "design", "cost", "score describe front"]
-LAYERS += ["data networks records", "evaluate", "train", "report", "explore"]
+LAYERS = ["errors seeds machine memory", "files console", "design", "cost", "score front"]
+LAYERS += ["data networks records", "evaluate describe", "train", "report", "explore"]
 LEVEL = {room: level for level, layer in enumerate(LAYERS) for room in layer.split()}
 USES_TORCH = {"data", "networks", "evaluate", "train", "explore"}
 NANO = Path(__file__).parent.parent / "nano"
