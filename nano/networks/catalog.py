@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from nano.design.design import Design, design_from_plain
 from nano.design.presets import PRESETS, preset
 from nano.errors import DesignError
-from nano.files import canonical_json, read_json, short_hash
+from nano.files import canonical_json, read_json, short_hash, to_plain
+from nano.networks import fastdepth_widths
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,10 +80,39 @@ class Baseline:
 Architecture: TypeAlias = Design | Baseline
 
 
+def plain_architecture(architecture: Architecture) -> Any:
+    """What a design.json holds of it; `read_architecture` reads it back."""
+    return architecture.plain() if isinstance(architecture, Baseline) else to_plain(architecture)
+
+
 def _densedepth(widths: Widths, size: Size) -> nn.Module:
     from nano.networks.densedepth import DenseDepth
 
     return DenseDepth(*widths)
+
+
+def _dorn(widths: Widths, size: Size) -> nn.Module:
+    from nano.networks.dorn import DORN
+
+    return DORN(size)
+
+
+def _fastdepth(widths: Widths, size: Size) -> nn.Module:
+    from nano.networks.fastdepth import FastDepth
+
+    return FastDepth(widths)
+
+
+def _resnet18(widths: Widths, size: Size) -> nn.Module:
+    from nano.networks.resnet18 import ResNet18Depth
+
+    return ResNet18Depth()
+
+
+def _packnet01(widths: Widths, size: Size) -> nn.Module:
+    from nano.networks.packnet import PackNet01
+
+    return PackNet01()
 
 
 _DENSEDEPTH = Baseline(
@@ -93,10 +123,39 @@ _DENSEDEPTH = Baseline(
     widths=(1664,),  # of the decoder's beginning
     build=_densedepth,
 )
-
+_FASTDEPTH = Baseline(
+    network="fastdepth",
+    paper="Wofk et al. 2019, FastDepth: Fast Monocular Depth Estimation on Embedded Systems",
+    size=(224, 224),
+    widths=fastdepth_widths.FULL,
+    build=_fastdepth,
+)
 BASELINES: dict[str, Baseline] = {
     "densedepth": _DENSEDEPTH,
     "densedepth-half": replace(_DENSEDEPTH, widths=(832,)),
+    "dorn": Baseline(
+        network="dorn",
+        paper="Fu et al. 2018, Deep Ordinal Regression Network for Monocular Depth Estimation",
+        size=(385, 513),
+        multiple=8,
+        remainder=1,
+        outputs=2 * 71,  # its ordinal decisions
+        build=_dorn,
+    ),
+    "fastdepth": _FASTDEPTH,
+    "fastdepth-pruned": replace(_FASTDEPTH, widths=fastdepth_widths.PRUNED),
+    "resnet18": Baseline(
+        network="resnet18",
+        paper="Godard et al. 2019, Digging Into Self-Supervised Monocular Depth Estimation",
+        size=(192, 640),
+        build=_resnet18,
+    ),
+    "packnet01": Baseline(
+        network="packnet01",
+        paper="Guizilini et al. 2020, 3D Packing for Self-Supervised Monocular Depth Estimation",
+        size=(192, 640),
+        build=_packnet01,
+    ),
 }
 
 

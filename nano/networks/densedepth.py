@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nano.errors import DesignError
 from nano.networks.densenet import DenseNet169
 
 SLOPE = 0.2  # of the leaky ReLU
@@ -42,10 +43,15 @@ class DenseDepth(nn.Module):
     Args:
         width: Maps that the decoder begins with; every step halves them. 1664 is the paper's
             table and its totals, 832 what the authors' program makes by default.
+
+    Raises:
+        DesignError: Too few to be halved four times.
     """
 
     def __init__(self, width: int = 1664) -> None:
         super().__init__()
+        if width < 16:
+            raise DesignError(f"densedepth: its decoder begins with 16 maps or more, got {width}")
         self.encoder = DenseNet169()
         *skips, deepest = self.encoder.widths
         self.bridge = nn.Conv2d(deepest, width, 1)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from nano.design.design import Design
-from nano.networks.catalog import Architecture, Baseline
+from nano.networks.catalog import Architecture
 from nano.networks.depthnet import DepthNet, build
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -50,8 +50,11 @@ def started(architecture: Architecture, size: tuple[int, int], seed: int) -> nn.
     return network
 
 
-def empty(architecture: Baseline, size: tuple[int, int]) -> nn.Module:
+def empty(architecture: Architecture, size: tuple[int, int]) -> nn.Module:
     """The network on the CPU before any draw: kernels and biases zero, norms at their identity."""
+    if isinstance(architecture, Design):
+        architecture.check_size(size)
+        return DepthNet(architecture)
     network = skeleton(architecture, size).to_empty(device="cpu")
     with torch.no_grad():
         for part in network.modules():

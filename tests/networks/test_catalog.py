@@ -20,6 +20,11 @@ from nano.networks.start import skeleton
 TOTALS = [
     ("densedepth", (384, 1280), 42_657_689, 42_816_089, 196_282_613_760),
     ("densedepth-half", (384, 1280), 21_365_405, 21_523_805, 78_704_640_000),
+    ("dorn", (385, 513), 99_807_310, 99_913_038, 257_615_201_984),
+    ("fastdepth", (224, 224), 3_960_930, 3_988_772, 736_658_944),
+    ("fastdepth-pruned", (224, 224), 1_360_786, 1_377_908, 366_393_384),
+    ("resnet18", (192, 640), 14_329_236, 14_338_836, 8_013_496_320),
+    ("packnet01", (192, 640), 128_294_020, 128_294_020, 205_158_236_160),
 ]
 
 
@@ -30,6 +35,22 @@ def test_a_baseline_counts_what_is_published(
     count = count_by_running(BASELINES[name], size)
     assert (count.params, count.params_with_statistics) == (params, with_statistics)
     assert count.macs == macs
+
+
+def test_larger_sizes_cost_what_the_reference_tells() -> None:
+    assert count_by_running(BASELINES["fastdepth"], (384, 1280)).macs == pytest.approx(7.22e9, 1e-3)
+    assert count_by_running(BASELINES["resnet18"], (384, 1280)).macs == pytest.approx(32.05e9, 1e-3)
+
+
+def test_dorn_s_totals_are_convolutions_and_one_full_connection_at_its_own_size() -> None:
+    dorn = BASELINES["dorn"]
+    connection = 2048 * 4 * 5 * 512
+    (scene,) = (part for part in count_parts(dorn, dorn.size) if part.name == "scene")
+    smaller = count_by_running(dorn, (65, 97))  # whose pooled maps are one cell
+    whole = count_by_running(dorn, dorn.size)
+    assert whole.params - smaller.params == connection - 2048 * 512
+    assert scene.count.params > connection
+    assert round((whole.macs - connection) / 1e9, 1) == 257.6
 
 
 def test_every_baseline_has_its_totals_here() -> None:
@@ -72,6 +93,7 @@ def test_keys_tell_networks_and_widths_apart() -> None:
         ({"network": "densedepth", "widths": [0]}, r"whole numbers from 1 up"),
         ({"network": "densedepth", "widths": [True]}, r"whole numbers from 1 up"),
         ({"network": "densedepth", "widths": 8}, r"got 8"),
+        ({"network": "resnet18", "widths": [8]}, r"resnet18 has 0 widths"),
         ({"network": ["densedepth"]}, r"unknown network \['densedepth'\]"),
     ],
 )
@@ -80,6 +102,15 @@ def test_a_wrong_file_is_explained(plain: dict[str, object], words: str, tmp_pat
     path.write_text(json.dumps(plain))
     with pytest.raises(DesignError, match=words):
         load_architecture(str(path))
+
+
+def test_widths_that_cannot_be_added_are_refused() -> None:
+    widths = list(BASELINES["fastdepth"].widths)
+    widths[5] = 200
+    with pytest.raises(DesignError, match=r"width 6 to those of width 16.*got 200 and 256"):
+        count_by_running(replace(BASELINES["fastdepth"], widths=tuple(widths)), (32, 32))
+    with pytest.raises(DesignError, match="16 maps or more, got 15"):
+        count_by_running(replace(BASELINES["densedepth"], widths=(15,)), (32, 32))
 
 
 def test_a_misspelt_name_is_guessed() -> None:
