@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nano.columns import aligned
 from nano.console import Parser, parse_size, run
 from nano.errors import DataError
 
@@ -127,7 +128,7 @@ def as_text(name: str, design: Design, size: tuple[int, int]) -> str:
         ]
         rows.append(_row(part))
     lines = [f"{name}  {design.key}  input 3@{height}x{width}", ""]
-    for number, line in enumerate(_aligned(rows)):
+    for number, line in enumerate(aligned(rows)):
         lines.append(line)
         lines += notes.get(number, ())
     lines += [
@@ -182,7 +183,7 @@ def baseline_text(told: Mapping[str, Any], baseline: Baseline) -> str:
             f"{told['name']}  {told['key']}  input 3@{height}x{width}",
             baseline.paper,
             "",
-            *_aligned(rows),
+            *aligned(rows),
             "",
             _params_line(told["params"], told["params_with_statistics"]),
             f"{told['macs']:,} MACs (one multiply-add of a convolution or full connection each)",
@@ -194,18 +195,6 @@ def baseline_text(told: Mapping[str, Any], baseline: Baseline) -> str:
 
 def _params_line(params: int, with_statistics: int) -> str:
     return f"{params:,} parameters ({with_statistics:,} with batch-norm statistics)"
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Lines whose columns stand under each other, the first two to the left."""
-    columns = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(w) if i < 2 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, columns, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def _row(part: PartRow) -> tuple[str, ...]:
