@@ -26,3 +26,29 @@ def check_widths(widths: tuple[int, ...]) -> None:
                 f"fastdepth adds maps of width {early + 1} to those of width {late + 1}:"
                 f" both must be equal, got {widths[early]} and {widths[late]}"
             )
+
+
+def tied_widths() -> tuple[tuple[int, ...], ...]:
+    """Positions of the widths that change together, in the order of the first of each."""
+    late = set(SKIPS.values())
+    alone = [position for position in range(len(FULL)) if position not in late]
+    return tuple((p, SKIPS[p]) if p in SKIPS else (p,) for p in alone)
+
+
+def macs_of(widths: tuple[int, ...], size: tuple[int, int]) -> int:
+    """Multiply-adds of one image of a size, by formula: what running the network counts.
+
+    A separable layer from c to g maps costs (k^2 c + c g) a pixel of its output.
+    """
+    pixels, inputs, macs = size[0] * size[1], 3, 0
+    for position, width in enumerate(widths):
+        if position < len(STRIDES):
+            pixels //= STRIDES[position] ** 2
+            kernel = 3
+        else:
+            pixels *= 4 if position > len(STRIDES) else 1  # every step but the first is larger
+            kernel = 5
+        taps = kernel**2 * inputs
+        macs += pixels * (taps * width if position == 0 else taps + inputs * width)
+        inputs = width
+    return macs + 4 * pixels * inputs  # the head reads the last step's maps at twice its size

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nano.errors import DataError
 from nano.networks.ordinal import DECISIONS, decode_ordinal, encode_ordinal
 
 LOG_UNIT_M = 10.0  # a fresh network's output, near zero, then means a middling road distance
@@ -75,3 +76,18 @@ TARGETS: dict[str, Target] = {
         Target(name="ordinal", encode=encode_ordinal, decode=decode_ordinal, outputs=2 * DECISIONS),
     )
 }
+
+
+def target_for(outputs: int, name: str | None = None) -> Target:
+    """The named target, or the usual one, of a network that writes ``outputs`` numbers a pixel.
+
+    Raises:
+        DataError: There is no such target, or it reads another number of outputs.
+    """
+    fitting = [target.name for target in TARGETS.values() if target.outputs == outputs]
+    if name is not None and name not in fitting:
+        raise DataError(
+            f"target {name!r}: the network writes {outputs} numbers a pixel, which"
+            f" {' or '.join(map(repr, fitting))} can mean"
+        )
+    return TARGETS[name or fitting[0]]

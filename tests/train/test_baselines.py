@@ -18,6 +18,7 @@ from nano.networks.catalog import BASELINES, Baseline
 from nano.networks.dorn import DORN
 from nano.networks.model import load_model
 from nano.networks.resnet import DilatedResNet, ResNet18
+from nano.networks.start import started
 from nano.train.__main__ import main
 from nano.train.loop import Stopped, train
 from nano.train.recipe import RECIPES, Recipe
@@ -138,6 +139,29 @@ def test_a_user_s_encoder_is_where_a_training_starts(
     assert json.loads((out / "metrics.json").read_text())["training"]["from"] == weights[1]
     with pytest.raises(InputError, match="has weights of its own; leave out --weights"):
         main([str(out), *options, *weights])
+
+
+def test_a_user_s_network_is_measured_without_a_training(
+    scenes: Callable[[str], list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = started(BASELINES["fastdepth-pruned"], (64, 96), 3)
+    torch.save(network.state_dict(), tmp_path / "mine.pt")
+    named = ["fastdepth-pruned", "--weights", str(tmp_path / "mine.pt"), *scenes("64x96")]
+    assert evaluate_main([*named, "--size", "64x96", "--json"]) == 0
+    told = capsys.readouterr()
+    assert "tensors, the whole network" in told.err
+    assert json.loads(told.out)["key"] == BASELINES["fastdepth-pruned"].key
+    with pytest.raises(InputError, match="target 'ordinal': the network writes 1 numbers"):
+        evaluate_main([*named, "--target", "ordinal"])
+    with pytest.raises(InputError, match="needs --size HxW"):
+        evaluate_main(["depthnet-tiny", *named[1:]])
+    with pytest.raises(InputError, match="fastdepth takes sides that are multiples of 32"):
+        evaluate_main([*named, "--size", "60x96"])
+    encoder = {name: tensor for name, tensor in ResNet18().state_dict().items()}
+    torch.save(encoder, tmp_path / "encoder.pt")
+    partly = ["resnet18", "--weights", str(tmp_path / "encoder.pt"), *scenes("64x96")]
+    with pytest.raises(InputError, match="fills only encoder; train the rest first"):
+        evaluate_main(partly)
 
 
 @pytest.mark.parametrize(
