@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +109,7 @@ def trained_by_name(name: str, options: list[str], out: Path) -> None:
     assert model.design == BASELINES[name]
     assert json.loads((out / "design.json").read_text()) == BASELINES[name].plain()
     assert evaluate_main([str(out), *options, "--json"]) == 0
+    shutil.rmtree(out)  # pytest keeps its folders, and these hold up to half a gigabyte
 
 
 def test_a_baseline_is_trained_and_measured_by_name(
