@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nano.networks.catalog import Architecture
+from nano.networks.catalog import Architecture, Baseline
 from nano.networks.start import skeleton
 
 # What torch runs for SELUs (elu), ELUs, ReLUs, ReLU6 (hardtanh), leaky ReLUs and sigmoids.
@@ -65,13 +65,13 @@ def count_by_running(architecture: Architecture, size: tuple[int, int]) -> RunCo
     return _count(network, _run(network, size)["Global"])
 
 
-def count_parts(architecture: Architecture, size: tuple[int, int]) -> tuple[PartCount, ...]:
-    """`count_by_running` of each part that has weights, in the network's order.
+def count_parts(baseline: Baseline, size: tuple[int, int]) -> tuple[PartCount, ...]:
+    """`count_by_running` of each part, in the network's order; designs have `nano.cost` for that.
 
     Raises:
         DesignError: The network does not take images of ``size`` (height, width).
     """
-    network = skeleton(architecture, size)
+    network = skeleton(baseline, size)
     outputs: dict[str, tuple[int, ...]] = {}
     with _watched(network, outputs):
         counts = _run(network, size)
