@@ -75,6 +75,22 @@ def test_table_has_the_rows_of_the_paper_s_table_3(capsys: pytest.CaptureFixture
     assert any("1@192x640" in line for line in lines)
 
 
+def test_a_published_network_is_told_by_its_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads(described(capsys, "densedepth", "--json"))
+    assert told["size"] == [384, 1280]  # its own
+    assert (told["params"], told["params_with_statistics"]) == (42_657_689, 42_816_089)
+    assert told["macs"] == 196_282_613_760
+    assert [part["name"] for part in told["by_module"]] == [
+        "encoder", "bridge", "up1", "up2", "up3", "up4", "head",
+    ]  # fmt: skip
+    for total in ("params", "macs", "activations"):
+        assert sum(part[total] for part in told["by_module"]) == told[total]
+    text = described(capsys, "densedepth", "--size", "64x96")
+    assert "Alhashim" in text
+    assert "up4      104@32x48" in text
+    assert text.splitlines()[-1] == "depth comes out at 32x48"
+
+
 def mixed() -> Design:
     """The tiny preset with one module of each other kind in its second stage."""
     tiny = preset("depthnet-tiny")
@@ -105,6 +121,10 @@ def test_a_file_and_its_folder_describe_the_same_design(
     [
         (["depthnet-huge"], "depthnet-huge.*depthnet-nano"),
         (["depthnet-nano", "--size", "100x100"], "100x100.*multiples of 32"),
+        (
+            ["densedepth", "--size", "100x100"],
+            "100x100: densedepth.*multiples of 32; nearest 96x96",
+        ),
     ],
 )
 def test_wrong_input_is_named(arguments: list[str], message: str) -> None:

@@ -142,6 +142,16 @@ class Design:
         return 2 ** (len(self.stages) + 1)
 
     @property
+    def output_stride(self) -> int:
+        """Input pixels per pixel of the output, in each direction."""
+        return 2
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the head writes for a pixel."""
+        return 1
+
+    @property
     def skips(self) -> tuple[int, ...]:
         """Channels that each upconv reads beside the upsampled maps."""
         return skip_order(self.stem.width, [stage.transition for stage in self.stages])

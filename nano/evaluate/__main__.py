@@ -4,6 +4,7 @@ python -m nano.evaluate RUN/best --data scenes
 python -m nano.evaluate RUN/best --data kitti --root /data/kitti --protocol eigen652-annotated
 python -m nano.evaluate RUN/best --data folder --root /data/mine
 python -m nano.evaluate RUN/best --data RUN/study.toml --split validation --json
+python -m nano.evaluate densedepth --weights FILE --target inverse --data kitti --root /data/kitti
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nano.console import Parser, run, say
+from nano.console import Parser, parse_size, run, say
 from nano.data.option import add_data_options, table_of, telling
+from nano.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from nano.data.sample import DepthSet
@@ -35,7 +37,21 @@ def parser() -> Parser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    main_parser.add_argument("model", type=Path, help="folder with design.json, model.safetensors")
+    main_parser.add_argument(
+        "model", type=Path, help="folder with design.json, model.safetensors; or see --weights"
+    )
+    main_parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="weights of yours for the network that MODEL names (a design.json, densedepth, ...)",
+    )
+    main_parser.add_argument(
+        "--target", help="with --weights: what the output means, e.g. log, inverse (default: log)"
+    )
+    main_parser.add_argument(
+        "--size", type=parse_size, metavar="HxW", help="with --weights (default: the network's own)"
+    )
     add_data_options(main_parser)
     main_parser.add_argument(
         "--split", choices=("train", "validation", "test"), default="test", help="default: test"
@@ -69,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     keep_freed_memory()
     device = str(torch_device(options.device or default_device()))  # before minutes of reading
-    model = load_model(options.model)
+    model = supplied(options) if options.weights else load_model(options.model)
     data, protocol = chosen(options, model)
     result = evaluate(model.network, model.target, data, protocol, device=device)
     if options.csv:
@@ -89,6 +105,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print(as_text(model.design.key, result.accuracy))
     return 0
+
+
+def supplied(options: argparse.Namespace) -> Model:
+    """The network that MODEL names, filled with --weights, which must hold all of it."""
+    from nano.networks.catalog import Baseline, load_architecture
+    from nano.networks.model import Model
+    from nano.networks.start import empty
+    from nano.networks.target import target_for
+    from nano.networks.weights import load_weights
+
+    design = load_architecture(str(options.model))
+    size = options.size or (design.size if isinstance(design, Baseline) else None)
+    if size is None:
+        raise InputError(f"{options.model}: --weights needs --size HxW, the size of its images")
+    target = target_for(design.outputs, options.target)
+    network = empty(design, size)
+    loaded = load_weights(network, options.weights)
+    say(loaded.told())
+    if loaded.part:
+        raise DataError(f"{options.weights}: fills only {loaded.part}; train the rest first")
+    return Model(design=design, network=network.eval(), target=target.name, size=size)
 
 
 def chosen(options: argparse.Namespace, model: Model) -> tuple[DepthSet, Protocol]:

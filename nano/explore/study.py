@@ -209,7 +209,13 @@ class StudyFile(_Table):
 
     def recipe(self) -> Recipe:
         """The recipe; its steps are replaced by each rung's."""
-        return recipe_from_plain(self.stages.recipe, "[stages] recipe")
+        recipe = recipe_from_plain(self.stages.recipe, "[stages] recipe")
+        if recipe.target == "ordinal":
+            raise StudyError(
+                "[stages] recipe: target 'ordinal' is for networks that write decisions (dorn);"
+                " a design writes one number a pixel: use 'log' or 'inverse'"
+            )
+        return recipe
 
     def family(self) -> Prototype:
         """The prototype with the study's ranges."""

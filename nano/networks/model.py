@@ -8,16 +8,21 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
-from nano.design.design import Design, read_design
 from nano.errors import DataError, DesignError
 from nano.files import write_bytes, write_json
+from nano.networks.catalog import (
+    DESIGN_FILE,
+    Architecture,
+    plain_architecture,
+    read_architecture,
+)
 from nano.networks.depthnet import DepthNet
+from nano.networks.start import empty, skeleton
 from nano.networks.target import TARGETS
 
 FORMAT_VERSION = "1"
-DESIGN_FILE = "design.json"
 WEIGHTS_FILE = "model.safetensors"
 
 
@@ -26,14 +31,14 @@ class Model:
     """A network with all that is needed to use it.
 
     Attributes:
-        design: What the network was built from.
+        design: What the network was built from: a design, or a baseline of the catalogue.
         network: On the CPU and in evaluation mode when loaded.
         target: What its output means, a key of `nano.networks.target.TARGETS`.
         size: Height and width of the images it was trained on.
     """
 
-    design: Design
-    network: DepthNet
+    design: Architecture
+    network: nn.Module
     target: str
     size: tuple[int, int]
 
@@ -49,13 +54,9 @@ def save_model(folder: Path, model: Model) -> None:
         DataError: The target is unknown.
         OutputError: The folder cannot be written.
     """
-    if model.network.design != model.design:
-        raise DesignError(
-            f"{folder}: the network was built from design {model.network.design.key},"
-            f" not from {model.design.key}"
-        )
-    _check_target(model.target, str(folder))
     model.design.check_size(model.size)
+    _check_built(model, folder)
+    _check_target(model.target, model.design, str(folder))
     tensors = {
         name: tensor.detach().cpu().contiguous()
         for name, tensor in model.network.state_dict().items()
@@ -68,7 +69,7 @@ def save_model(folder: Path, model: Model) -> None:
         "size": f"{height}x{width}",
     }
     write_bytes(folder / WEIGHTS_FILE, save(tensors, metadata))
-    write_json(folder / DESIGN_FILE, model.design)
+    write_json(folder / DESIGN_FILE, plain_architecture(model.design))
 
 
 def load_model(folder: Path) -> Model:
@@ -78,19 +79,30 @@ def load_model(folder: Path) -> Model:
         DesignError: design.json is missing, damaged or no design, or the size does not fit it.
         DataError: model.safetensors is missing, damaged, foreign, or belongs to another design.
     """
-    design = read_design(folder / DESIGN_FILE)
+    design = read_architecture(folder / DESIGN_FILE)
     path = folder / WEIGHTS_FILE
     metadata, tensors = _read_weights(path)
     _check_metadata(metadata, design, path)
-    network = DepthNet(design)
+    size = _size(metadata["size"], design, path)
+    network = empty(design, size)
     _check_tensors(tensors, network.state_dict(), path)
     network.load_state_dict(tensors)
-    return Model(
-        design=design,
-        network=network.eval(),
-        target=metadata["target"],
-        size=_size(metadata["size"], design, path),
-    )
+    return Model(design=design, network=network.eval(), target=metadata["target"], size=size)
+
+
+def _check_built(model: Model, folder: Path) -> None:
+    """A DesignError unless the network is what its design describes."""
+    if isinstance(model.network, DepthNet):
+        built = model.network.design.key
+    else:
+        wanted = skeleton(model.design, model.size).state_dict()
+        found = model.network.state_dict()
+        same = {n: t.shape for n, t in wanted.items()} == {n: t.shape for n, t in found.items()}
+        built = model.design.key if same else type(model.network).__name__
+    if built != model.design.key:
+        raise DesignError(
+            f"{folder}: the network was built from design {built}, not from {model.design.key}"
+        )
 
 
 def _read_weights(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -107,7 +119,7 @@ def _read_weights(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise DataError(f"{path}: cannot be read: {reason}") from unreadable
 
 
-def _check_metadata(metadata: Mapping[str, str], design: Design, path: Path) -> None:
+def _check_metadata(metadata: Mapping[str, str], design: Architecture, path: Path) -> None:
     version = metadata.get("nano_model")
     if version is None:
         raise DataError(f"{path}: a safetensors file, but not one that nano wrote")
@@ -123,15 +135,20 @@ def _check_metadata(metadata: Mapping[str, str], design: Design, path: Path) -> 
             f"{path}: weights of design {metadata['design']}, but {DESIGN_FILE} beside them"
             f" is design {design.key}"
         )
-    _check_target(metadata["target"], str(path))
+    _check_target(metadata["target"], design, str(path))
 
 
-def _check_target(target: str, where: str) -> None:
+def _check_target(target: str, design: Architecture, where: str) -> None:
     if target not in TARGETS:
         raise DataError(f"{where}: unknown target {target!r}; known: {', '.join(TARGETS)}")
+    if TARGETS[target].outputs != design.outputs:
+        raise DataError(
+            f"{where}: target {target!r} reads {TARGETS[target].outputs} numbers a pixel, but"
+            f" network {design.key} writes {design.outputs}"
+        )
 
 
-def _size(text: str, design: Design, path: Path) -> tuple[int, int]:
+def _size(text: str, design: Architecture, path: Path) -> tuple[int, int]:
     try:
         height, width = (int(side) for side in text.split("x"))
     except ValueError as error:

@@ -10,6 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nano.errors import DataError
+from nano.networks.ordinal import DECISIONS, decode_ordinal, encode_ordinal
+
 LOG_UNIT_M = 10.0  # a fresh network's output, near zero, then means a middling road distance
 LOG_RANGE_M = (1e-3, 1e3)  # wider than any sensor; its ends are ordinary numbers even in bfloat16
 INVERSE_RANGE_M = (1.0, 80.0)  # DenseDepth (Alhashim and Wonka 2018) on KITTI
@@ -17,21 +20,25 @@ INVERSE_RANGE_M = (1.0, 80.0)  # DenseDepth (Alhashim and Wonka 2018) on KITTI
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A pair of elementwise, differentiable maps between metres and the head's output.
+    """A pair of maps between metres and the head's output.
 
-    Both clamp to the target's range, so neither ever makes an infinity: a depth of 0, which marks
-    an unknown pixel, encodes to a finite number that the caller's mask can drop. Outside the range
-    the gradient is zero, so a loss that must call a stray output back compares encoded values.
+    Elementwise and differentiable where the output is one number a pixel; an ordinal head's many
+    numbers are decisions, which encode to one label (`nano.networks.ordinal`). Both clamp to the
+    target's range, so neither ever makes an infinity: a depth of 0, which marks an unknown pixel,
+    encodes to a finite number that the caller's mask can drop. Outside the range the gradient is
+    zero, so a loss that must call a stray output back compares encoded values.
 
     Attributes:
         name: Key in `TARGETS`.
         encode: Depth in metres to head output.
         decode: Head output to depth in metres, at least in float32.
+        outputs: Numbers a pixel that ``decode`` reads.
     """
 
     name: str
     encode: Callable[[Tensor], Tensor]
     decode: Callable[[Tensor], Tensor]
+    outputs: int = 1
 
 
 def encode_log(depth_m: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -66,5 +73,21 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target(name="log", encode=encode_log, decode=decode_log),
         Target(name="inverse", encode=encode_inverse, decode=decode_inverse),
+        Target(name="ordinal", encode=encode_ordinal, decode=decode_ordinal, outputs=2 * DECISIONS),
     )
 }
+
+
+def target_for(outputs: int, name: str | None = None) -> Target:
+    """The named target, or the usual one, of a network that writes ``outputs`` numbers a pixel.
+
+    Raises:
+        DataError: There is no such target, or it reads another number of outputs.
+    """
+    fitting = [target.name for target in TARGETS.values() if target.outputs == outputs]
+    if name is not None and name not in fitting:
+        raise DataError(
+            f"target {name!r}: the network writes {outputs} numbers a pixel, which"
+            f" {' or '.join(map(repr, fitting))} can mean"
+        )
+    return TARGETS[name or fitting[0]]

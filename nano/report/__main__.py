@@ -2,8 +2,11 @@
 
     python -m nano.report runs/quick
     python -m nano.report runs/quick --json
+    python -m nano.report table1
 
-Reads records only: it never trains or times, and is safe while a study is still running.
+Reads records only: it never trains or times, and is safe while a study is still running. ``table1``
+needs no run: it prints the costs that DepthNet Nano's Table 1 quotes for three networks beside what
+torch counts on ours.
 """
 
 from __future__ import annotations
@@ -14,16 +17,21 @@ from pathlib import Path
 
 from nano.console import Parser, run, say
 
+TABLE1 = Path("table1")  # a run of that name is told by its whole path
+
 
 def parser() -> Parser:
     """Options of the command."""
     options = Parser(
         prog="python -m nano.report",
-        description="Rebuild a run's report.html and trials.csv from its records.",
+        description="Rebuild a run's report.html and trials.csv from its records; or print the"
+        " costs of the paper's Table 1, quoted and counted.",
     )
-    options.add_argument("run", metavar="RUN", type=Path, help="the folder nano.explore wrote")
     options.add_argument(
-        "--json", action="store_true", help="print the summary as one JSON object instead"
+        "run", metavar="RUN|table1", type=Path, help="the folder nano.explore wrote; or table1"
+    )
+    options.add_argument(
+        "--json", action="store_true", help="print the summary, or the table, as one JSON object"
     )
     return options
 
@@ -31,6 +39,8 @@ def parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write both files, then print the page's path and the headline."""
     options = parser().parse_args(arguments)
+    if options.run == TABLE1:
+        return print_table1(json_wanted=options.json)
     from nano.report.findings import headline
     from nano.report.page import write_page
     from nano.report.run import read_run
@@ -47,6 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print(page)
         print(headline(records))
+    return 0
+
+
+def print_table1(*, json_wanted: bool) -> int:
+    """Count the networks and print the table."""
+    from nano.report.table1 import as_json, as_text, counted_rows
+
+    rows = counted_rows()
+    print(json.dumps(as_json(rows), indent=1) if json_wanted else as_text(rows))
     return 0
 
 

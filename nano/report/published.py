@@ -26,6 +26,7 @@ class PublishedRow:
 
     Attributes:
         name: The network, with its first author.
+        network: What it is called here, for `nano.networks.catalog`.
         params: Parameters.
         macs: Multiply-accumulates of one pass at ``size``.
         size: Input height and width in pixels.
@@ -33,6 +34,7 @@ class PublishedRow:
     """
 
     name: str
+    network: str
     params: float
     macs: float
     size: tuple[int, int]
@@ -46,9 +48,10 @@ class PublishedRow:
 
 
 PUBLISHED = (
-    PublishedRow(name="DORN (Fu)", params=99.8e6, macs=258e9, size=(385, 513)),
+    PublishedRow(name="DORN (Fu)", network="dorn", params=99.8e6, macs=258e9, size=(385, 513)),
     PublishedRow(
         name="DenseDepth (Alhashim)",
+        network="densedepth",
         params=42.8e6,
         macs=196e9,
         size=(384, 1280),
@@ -61,7 +64,12 @@ PUBLISHED = (
         rmse_log=0.171,
     ),
     PublishedRow(
-        name="DepthNet Nano (Wang)", params=1.75e6, macs=4.66e9, size=(384, 1280), delta1=0.894
+        name="DepthNet Nano (Wang)",
+        network="depthnet-nano",
+        params=1.75e6,
+        macs=4.66e9,
+        size=(384, 1280),
+        delta1=0.894,
     ),
 )
 

@@ -1,7 +1,8 @@
-"""Train one design, or train a model further, and measure it on the validation split.
+"""Train one network, or train a model further, and measure it on the validation split.
 
 python -m nano.train depthnet-small --data scenes --out runs/small
 python -m nano.train depthnet-tiny --data scenes --steps 60
+python -m nano.train densedepth --data scenes --weights densenet169.safetensors
 python -m nano.train runs/small --data kitti --root /data/kitti --recipe quick --set batch=8
 python -m nano.train depthnet-small --data folder --root /data/mine --size 96x128
 
@@ -26,8 +27,11 @@ from nano.data.option import SECONDS_BETWEEN_LINES, add_data_options, table_of, 
 from nano.errors import DataError, Diverged, InputError, RunError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from nano.data.sample import DepthSet, Source
     from nano.data.sets import AnyTable
+    from nano.networks.catalog import Architecture
     from nano.networks.model import Model
     from nano.records import Protocol
     from nano.train.recipe import Recipe
@@ -47,13 +51,22 @@ def parser() -> Parser:
     options.add_argument(
         "design",
         metavar="DESIGN|MODEL",
-        help="a preset's name or a design.json; or a folder with model.safetensors, to go on from",
+        help="a network's name or a design.json; or a folder with model.safetensors, to go on from",
     )
     add_data_options(options)
     options.add_argument(
         "--size", type=parse_size, metavar="HxW", help="input size (default: the data's, MODEL's)"
     )
-    options.add_argument("--recipe", default="quick", help="quick (default), densedepth, ...")
+    options.add_argument(
+        "--recipe", help="quick (default), densedepth, ordinal (the default of dorn), ..."
+    )
+    options.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="start from weights of yours, for the whole network or a part of it: safetensors, or"
+        " a state_dict that torch.save wrote",
+    )
     options.add_argument(
         "--set",
         action="append",
@@ -77,24 +90,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = parser().parse_args(arguments)
 
-    from nano.design.presets import load_design
     from nano.files import to_plain
     from nano.memory import keep_freed_memory
+    from nano.networks.catalog import load_architecture
     from nano.networks.device import default_device, torch_device
-    from nano.networks.model import load_model
+    from nano.networks.model import Model, load_model
+    from nano.train.loop import check_outputs
 
     keep_freed_memory()
     # Everything that can be wrong comes before the minutes that data may take.
     device = str(torch_device(options.device or default_device()))
-    recipe = chosen_recipe(options)
     model = load_model(Path(options.design)) if is_model(options.design) else None
-    design = model.design if model else load_design(options.design)
+    design = model.design if model else load_architecture(options.design)
+    recipe = chosen_recipe(options, design)
+    check_outputs(design, recipe)
     check_target(options.design, model, recipe)
     table, base = chosen_table(options, model)
     design.check_size(table.size)
+    start = chosen_start(options, model, table.size)
     out: Path = options.out or Path("runs") / f"train-{design.key}-seed{options.seed}"
     training: dict[str, Any] = {
-        "from": options.design if model else "fresh",
+        "from": options.design if model else str(options.weights or "fresh"),
         "key": design.key,
         "recipe": to_plain(recipe),
         "seed": options.seed,
@@ -121,19 +137,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 checkpoint=out / CHECKPOINT_FILE,
                 stop=stop,
                 progress=telling_loss(recipe),
-                start=model.network if model else None,
+                start=start,
             )
-        metrics = keep(out, training, trained, recipe, data, validation, protocol, device)
+        made_of = Model(
+            design=design, network=trained.network, target=recipe.target, size=data.size
+        )
+        metrics = keep(out, training, trained, made_of, validation, protocol, device)
     print(json.dumps(metrics, indent=1) if options.json else as_text(out, metrics))
     return 0
 
 
-def chosen_recipe(options: argparse.Namespace) -> Recipe:
+def chosen_recipe(options: argparse.Namespace, design: Architecture) -> Recipe:
     """The named recipe with --set and --steps; a StudyError says what does not fit."""
     from nano.errors import StudyError
     from nano.train.recipe import recipe_from_plain
 
-    table: dict[str, Any] = {"name": options.recipe}
+    usual = "quick" if design.outputs == 1 else "ordinal"
+    table: dict[str, Any] = {"name": options.recipe or usual}
     for setting in options.set:
         key, equals, value = setting.partition("=")
         if not equals:
@@ -150,6 +170,23 @@ def chosen_recipe(options: argparse.Namespace) -> Recipe:
 def is_model(text: str) -> bool:
     """Whether DESIGN|MODEL names a folder with weights."""
     return (Path(text) / "model.safetensors").is_file()
+
+
+def chosen_start(
+    options: argparse.Namespace, model: Model | None, size: tuple[int, int]
+) -> nn.Module | None:
+    """The network to go on from: a MODEL's, or one with --weights, told part by part."""
+    if options.weights is None:
+        return model.network if model else None
+    if model:
+        raise InputError(f"{options.design}: has weights of its own; leave out --weights")
+    from nano.networks.catalog import load_architecture
+    from nano.networks.start import started
+    from nano.networks.weights import load_weights
+
+    network = started(load_architecture(options.design), size, options.seed)
+    say(load_weights(network, options.weights).told())
+    return network
 
 
 def check_target(name: str, model: Model | None, recipe: Recipe) -> None:
@@ -250,8 +287,7 @@ def keep(
     out: Path,
     training: dict[str, Any],
     trained: Trained,
-    recipe: Recipe,
-    data: DepthSet,
+    model: Model,
     validation: DepthSet,
     protocol: Protocol,
     device: str,
@@ -260,15 +296,10 @@ def keep(
     from nano.evaluate.run import evaluate
     from nano.files import to_plain, write_json, write_text
     from nano.machine import commit, machine, versions
-    from nano.networks.depthnet import DepthNet
-    from nano.networks.model import Model, save_model
+    from nano.networks.model import save_model
 
-    result = evaluate(trained.network, recipe.target, validation, protocol, device=device)
-    network = trained.network
-    assert isinstance(network, DepthNet)
-    save_model(
-        out, Model(design=network.design, network=network, target=recipe.target, size=data.size)
-    )
+    result = evaluate(model.network, model.target, validation, protocol, device=device)
+    save_model(out, model)
     rows = (f"{p.step},{p.images},{p.loss:.6g},{p.learning_rate:.6g}" for p in trained.curve)
     write_text(out / "curve.csv", "\n".join(["step,images,loss,learning_rate", *rows]) + "\n")
     metrics: dict[str, Any] = {

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from nano.data.sample import DepthSet
-from nano.design.design import Design
-from nano.errors import DataError, NanoError
+from nano.errors import DataError, NanoError, StudyError
+from nano.networks.catalog import Architecture
+from nano.networks.target import TARGETS
 from nano.train.checkpoint import write_checkpoint
-from nano.train.losses import half_truth
+from nano.train.losses import truth_at
 from nano.train.precision import denormals_flushed
 from nano.train.recipe import Recipe
 from nano.train.session import CurvePoint, Session, Trained
@@ -32,7 +33,7 @@ class Stopped(NanoError):
 
 @denormals_flushed()
 def train(
-    design: Design,
+    design: Architecture,
     recipe: Recipe,
     data: DepthSet,
     *,
@@ -51,7 +52,7 @@ def train(
     a function of the arguments, bit for bit, also when the training was killed and resumed.
 
     Args:
-        design: What to build.
+        design: What to build: a design, or a baseline of the catalogue.
         recipe: How to train it.
         data: The training split.
         seed: Of the weights' start.
@@ -68,13 +69,16 @@ def train(
         Diverged: The loss or the gradient is no longer finite, or the loss exploded.
         Stopped: ``stop()`` turned true; a checkpoint was written before.
         DataError: Nothing to train on, or truth too sparse for the recipe's loss.
+        DesignError: The network does not take images of the data's size.
+        StudyError: The recipe's target does not fit what the network writes.
         RunError: The checkpoint is damaged or belongs to another training.
         OutputError: The checkpoint could not be written; an older one is unharmed.
     """
     if len(data) == 0:
         raise DataError(f"{data.caption}: no images to train on")
+    check_outputs(design, recipe)
     if recipe.uses_ssim:
-        _check_dense(recipe, data)
+        _check_dense(design.output_stride, recipe, data)
     session = Session(
         design, recipe, data, seed=seed, order_seed=order_seed, device=device, start=start
     )
@@ -98,7 +102,18 @@ def train(
     return session.finish()
 
 
-def _check_dense(recipe: Recipe, data: DepthSet) -> None:
+def check_outputs(design: Architecture, recipe: Recipe) -> None:
+    """A StudyError unless the network writes what the recipe's target reads."""
+    wanted = TARGETS[recipe.target].outputs
+    if design.outputs != wanted:
+        fitting = [name for name, one in TARGETS.items() if one.outputs == design.outputs]
+        raise StudyError(
+            f"target {recipe.target!r} reads {wanted} numbers a pixel, but the network writes"
+            f" {design.outputs}: use target {' or '.join(map(repr, fitting))}"
+        )
+
+
+def _check_dense(stride: int, recipe: Recipe, data: DepthSet) -> None:
     """Refuse an SSIM term on truth whose windows are mostly broken.
 
     The share counted is that of whole windows among those centred on a known pixel. A scene's sky
@@ -107,7 +122,7 @@ def _check_dense(recipe: Recipe, data: DepthSet) -> None:
     """
     # Spread over the split, because neighbours in a drive look alike.
     places = torch.linspace(0, len(data) - 1, min(_DENSE_IMAGES, len(data))).long().numpy()
-    truth = half_truth(torch.from_numpy(data.depth[places]).float(), recipe.max_depth_m)
+    truth = truth_at(stride, torch.from_numpy(data.depth[places]).float(), recipe.max_depth_m)
     share = whole_share(truth > 0, recipe.ssim)
     if share < _DENSE_SHARE:
         side = SIDES[recipe.ssim]

@@ -1,4 +1,4 @@
-"""What a training minimises, at the head's resolution (half the input's), on masked truth."""
+"""What a training minimises, at the head's resolution, on masked truth."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+from nano.networks.ordinal import ordinal_loss
 from nano.networks.target import TARGETS
 from nano.train.recipe import Recipe
 from nano.train.ssim import ssim_map, whole_windows
@@ -21,18 +22,19 @@ DATA_RANGE = {"log": math.log(80.0), "inverse": 80.0}
 DENSEDEPTH_L1 = 0.1  # DenseDepth, eq. 1: lambda; its other two terms weigh 1
 
 
-def half_truth(
-    depth: Float[Tensor, "B H W"], max_depth_m: float = 0.0
-) -> Float[Tensor, "B 1 H/2 W/2"]:
-    """Truth at the head's resolution: the mean of each 2x2's known pixels, 0 where none is.
+def truth_at(
+    stride: int, depth: Float[Tensor, "B H W"], max_depth_m: float = 0.0
+) -> Float[Tensor, "B 1 h w"]:
+    """Truth at the head's resolution: the mean of a square's known pixels, 0 where none is.
 
-    Pixels beyond ``max_depth_m`` count as unknown; 0 sets no limit.
+    Squares have ``stride`` pixels a side: 2 for a design, 1 for a network that writes at its
+    input's size. Pixels beyond ``max_depth_m`` count as unknown; 0 sets no limit.
     """
     depth = depth[:, None]
     if max_depth_m:
         depth = depth * (depth <= max_depth_m)
-    known = functional.avg_pool2d((depth > 0).float(), 2)
-    return functional.avg_pool2d(depth, 2) / known.clamp(min=0.25)
+    known = functional.avg_pool2d((depth > 0).float(), stride)
+    return functional.avg_pool2d(depth, stride) / known.clamp(min=stride**-2)
 
 
 def masked_l1(
@@ -76,8 +78,10 @@ def masked_ssim_loss(
 
 
 def objective(recipe: Recipe) -> Objective:
-    """The loss of a recipe: (head's output B 1 h w, `half_truth` B 1 h w in metres) -> scalar."""
+    """The loss of a recipe: (head's output B c h w, `truth_at` B 1 h w in metres) -> scalar."""
     target = TARGETS[recipe.target]
+    if recipe.loss == "ordinal":
+        return lambda output, truth_m: ordinal_loss(output, target.encode(truth_m), truth_m > 0)
     weight = DENSEDEPTH_L1 if recipe.loss == "densedepth" else 1.0
     own = 1.0 if recipe.loss == "densedepth" else None
     gradient_weight = own or recipe.gradient_weight

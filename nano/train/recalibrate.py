@@ -26,9 +26,10 @@ def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
         return
     training = network.training
     momenta = [norm.momentum for norm in norms]
-    network.train()
+    network.eval()  # dropout rests, as it does when the statistics are used
     try:
         for norm in norms:
+            norm.train()
             norm.reset_running_stats()
             norm.momentum = None  # torch's word for a cumulative average
         for images in batches:

@@ -30,8 +30,8 @@ class Recipe:
         batch: Images a step.
         steps: Steps of the whole training.
         target: What the head's number means, a key of `nano.networks.target.TARGETS`.
-        loss: ``log-l1`` (L1 of log depth), ``l1`` (L1 of the target) or ``densedepth``, which
-            brings its own SSIM and gradient terms.
+        loss: ``log-l1`` (L1 of log depth), ``l1`` (L1 of the target), ``densedepth``, which brings
+            its own SSIM and gradient terms, or ``ordinal``, for networks that write decisions.
         ssim_weight: Weight of the SSIM term added to ``log-l1`` or ``l1``.
         gradient_weight: Weight of the gradient term added to ``log-l1`` or ``l1``.
         ssim: Window and border of SSIM: ``pooled3`` or ``gauss11``, see `nano.train.ssim`.
@@ -57,8 +57,8 @@ class Recipe:
     warmup: float = 0.05
     batch: int = 16
     steps: int = 600
-    target: Literal["log", "inverse"] = "log"
-    loss: Literal["log-l1", "l1", "densedepth"] = "log-l1"
+    target: Literal["log", "inverse", "ordinal"] = "log"
+    loss: Literal["log-l1", "l1", "densedepth", "ordinal"] = "log-l1"
     ssim_weight: float = 0.0
     gradient_weight: float = 0.0
     ssim: Literal["pooled3", "gauss11"] = "pooled3"
@@ -87,15 +87,17 @@ class Recipe:
         self._check_loss()
 
     def _check_loss(self) -> None:
-        wanted = {"log-l1": "log", "densedepth": "inverse"}.get(self.loss, self.target)
-        if self.target != wanted:
+        defined_on = {"log-l1": ("log",), "densedepth": ("inverse",), "ordinal": ("ordinal",)}
+        wanted = defined_on.get(self.loss, ("log", "inverse"))
+        if self.target not in wanted:
             raise StudyError(
                 f"recipe loss = {self.loss!r} with target = {self.target!r}:"
-                f" it is defined on target = {wanted!r}"
+                f" it is defined on target = {' or '.join(map(repr, wanted))}"
             )
-        if self.loss == "densedepth" and (self.ssim_weight or self.gradient_weight):
+        alone = self.loss in ("densedepth", "ordinal")
+        if alone and (self.ssim_weight or self.gradient_weight):
             raise StudyError(
-                "recipe loss = 'densedepth' has weights of its own:"
+                f"recipe loss = {self.loss!r} has weights of its own, or none:"
                 " ssim_weight and gradient_weight belong to 'log-l1' and 'l1'"
             )
 
@@ -146,6 +148,9 @@ RECIPES: dict[str, Recipe] = {
     "densedepth": _DENSEDEPTH,
     # DepthNet Nano (2020), section 3: "Adam, 5e-5", otherwise as DenseDepth.
     "depthnet-nano": replace(_DENSEDEPTH, learning_rate=5e-5),
+    # DORN's target and loss (Fu et al. 2018) and its rate of 1e-4; the optimiser and the length of
+    # the training are the quick recipe's.
+    "ordinal": Recipe(target="ordinal", loss="ordinal", learning_rate=1e-4),
 }
 
 

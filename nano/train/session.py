@@ -6,7 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,22 @@ import torch
 from torch import Tensor, nn
 
 from nano.data.sample import DepthSet, network_input
-from nano.design.design import Design
 from nano.errors import Diverged
 from nano.files import canonical_json
-from nano.networks.depthnet import build
+from nano.networks.catalog import Architecture
 from nano.networks.device import torch_device
+from nano.networks.start import started
+from nano.seeds import derive_seed
 from nano.train.batches import Order, gather
 from nano.train.checkpoint import Checkpoint, read_checkpoint
-from nano.train.losses import half_truth, objective
+from nano.train.losses import objective, truth_at
 from nano.train.precision import resolve_precision
 from nano.train.recalibrate import recalibrate
 from nano.train.recipe import Recipe
 from nano.train.watch import Watch
 
 _LOOK_EVERY = {"cpu": 1, "cuda": 20}  # steps between looks at the losses: a look waits for CUDA
+_DROPOUTS = (nn.Dropout, nn.Dropout2d)
 _CURVE_POINTS = 100  # about as many points as a plot can show ...
 _CURVE_STEPS = 50  # ... but a person watching a long training sees one at least this often
 
@@ -78,7 +80,7 @@ class Session:
 
     def __init__(
         self,
-        design: Design,
+        design: Architecture,
         recipe: Recipe,
         data: DepthSet,
         *,
@@ -103,11 +105,14 @@ class Session:
             "start": "fresh" if start is None else _fingerprint(start),
         }
         self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        network = build(design, seed) if start is None else start
+        network = started(design, data.size, seed) if start is None else start
         self.network = _in_layout(network.to(self.device), self.layout).train()
         self.parameters = list(self.network.parameters())
         self.optimiser = _optimiser(recipe, self.network)
         self.objective = objective(recipe)
+        self.stride = design.output_stride
+        self.seed = seed
+        self.drops = any(isinstance(part, _DROPOUTS) for part in self.network.modules())
         self.step = 0
         self.watch = Watch()
         self.curve: list[CurvePoint] = []
@@ -125,9 +130,9 @@ class Session:
         """Take one step."""
         recipe = self.recipe
         images, depth = self.inputs(self.step)
-        with self.arithmetic():
+        with self.arithmetic(), self.luck():
             output = self.network(images)
-        loss = self.objective(output.float(), half_truth(depth, recipe.max_depth_m))
+        loss = self.objective(output.float(), truth_at(self.stride, depth, recipe.max_depth_m))
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
@@ -144,6 +149,20 @@ class Session:
         return torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
         )
+
+    @contextmanager
+    def luck(self) -> Iterator[None]:
+        """What dropout draws: a function of seed and step, so that a resumed training repeats it.
+
+        Torch's dropout knows the global generators only; they are given back as they were.
+        """
+        if not self.drops:
+            yield
+            return
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(derive_seed("dropout", self.seed, self.step))
+            yield
 
     def point_due(self, step: int) -> bool:
         """Whether the curve has a point at this step."""

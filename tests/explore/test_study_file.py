@@ -66,6 +66,7 @@ WRONG = {
     "[stages]\nrecipe = 3": (10, "[stages] recipe: input should be a valid string, got 3"),
     "[stages]\nrecipe = 'quik'": (10, "recipe 'quik': unknown (perhaps 'quick'?)"),
     "[stages]\nrecipe = {bach = 4}": (10, "[stages] recipe: unknown key 'bach' (perhaps 'batch'?)"),
+    "[stages]\nrecipe = 'ordinal'": (10, "[stages] recipe: target 'ordinal' is for networks that"),
     "[stages]\nrecipe = {batch = 0}": (10, "recipe batch = 0: at least 1"),
     "[stages]\nrecipe = {batch = 'x'}": (10, "[stages] recipe: batch: "),
     "[require]\nparms = '<= 2M'": (10, '[require] parms: unknown; did you mean "params"?'),

@@ -61,7 +61,9 @@ def test_denormals_are_zero_inside_and_nested_uses_agree() -> None:
     assert tiny / 2 > 0
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    "name", sorted(RECIPES.keys() - {"ordinal"})
+)  # a design writes no decisions
 def test_every_named_recipe_learns(design: Design, make_set: MakeSet, name: str) -> None:
     recipe = replace(RECIPES[name], steps=80, batch=10, learning_rate=5e-3)  # all in one batch
     trained = train(design, recipe, make_set(height=32, width=48), seed=0)

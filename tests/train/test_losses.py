@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nano.train.losses import half_truth, masked_gradient_l1, masked_l1, objective
+from nano.train.losses import masked_gradient_l1, masked_l1, objective, truth_at
 from nano.train.recipe import RECIPES, Recipe
 from nano.train.ssim import ssim_map, whole_share, whole_windows
 
@@ -52,9 +52,15 @@ def plain_densedepth(output: Tensor, depth_m: Tensor) -> Tensor:
 
 def test_truth_is_halved_by_the_mean_of_known_pixels() -> None:
     depth = torch.tensor([[[2.0, 4.0, 0.0, 0.0], [6.0, 8.0, 0.0, 3.0]]])
-    assert half_truth(depth).tolist() == [[[[5.0, 3.0]]]]
-    assert half_truth(torch.zeros(1, 2, 2)).tolist() == [[[[0.0]]]]
-    assert half_truth(depth, max_depth_m=6.0).tolist() == [[[[4.0, 3.0]]]]
+    assert truth_at(2, depth).tolist() == [[[[5.0, 3.0]]]]
+    assert truth_at(2, torch.zeros(1, 2, 2)).tolist() == [[[[0.0]]]]
+    assert truth_at(2, depth, max_depth_m=6.0).tolist() == [[[[4.0, 3.0]]]]
+
+
+def test_truth_at_the_input_s_size_is_the_truth_up_to_the_limit() -> None:
+    depth = torch.tensor([[[4.0, 0.0, 9.0], [1.0, 2.0, 3.0]]])
+    assert torch.equal(truth_at(1, depth), depth[:, None])
+    assert truth_at(1, depth, max_depth_m=6.0)[0, 0, 0].tolist() == [4.0, 0.0, 0.0]
 
 
 def test_l1_by_hand() -> None:

@@ -67,6 +67,12 @@ def test_every_length_has_a_complete_schedule(steps: int, warmup: float, images:
         ({"target": "inverse"}, "target = 'log'"),
         ({"loss": "densedepth"}, "target = 'inverse'"),
         ({"loss": "densedepth", "target": "inverse", "ssim_weight": 1.0}, "weights of its own"),
+        (
+            {"loss": "ordinal", "target": "ordinal", "ssim_weight": 1.0},
+            "weights of its own, or none",
+        ),
+        ({"loss": "ordinal"}, "defined on target = 'ordinal'"),
+        ({"loss": "l1", "target": "ordinal"}, "defined on target = 'log' or 'inverse'"),
     ],
 )
 def test_impossible_recipes_say_which_field(settings: dict[str, object], words: str) -> None:
