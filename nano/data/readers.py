@@ -38,7 +38,7 @@ def frames(source: Source, size: tuple[int, int], workers: int) -> Generator[Fit
         for chunk in chunks:
             yield from read_chunk(source, size, chunk)
         return
-    with _one_thread_each(), _pool(min(workers, len(chunks))) as pool:
+    with one_thread_each(), _pool(min(workers, len(chunks))) as pool:
         waiting: deque[Future[list[Fitted | Bad]]] = deque()
         for chunk in chunks:
             waiting.append(pool.submit(read_chunk, source, size, chunk))
@@ -73,7 +73,7 @@ def _result(future: Future[list[Fitted | Bad]]) -> list[Fitted | Bad]:
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Fresh processes (spawned: forking a program with threads may hang), gone at the end."""
     pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=start_worker
     )
     try:
         yield pool
@@ -81,7 +81,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
     """Leave Ctrl-C to the parent, and end when it ends, even by SIGKILL."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -95,7 +95,7 @@ def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Child processes inherit single-threaded numerics: they are parallel among themselves."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
