@@ -10,13 +10,12 @@ A cache is whole or not there: it is written under another name and renamed at t
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,8 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nano.data.arrays import Growing, checksum, load_array
+from nano.data.fill_job import fill_frames
+from nano.data.filled import FilledSource
 from nano.data.fit import METHOD, Fitted
-from nano.data.readers import Bad, frames
+from nano.data.locks import alone
+from nano.data.readers import Bad, bad_frames, frames
 from nano.data.sample import DepthSet, Source, Truth
 from nano.errors import DataError
 from nano.files import (
@@ -39,7 +41,7 @@ from nano.files import (
 )
 
 VERSION = 1  # of the files' layout
-LISTED = 20  # bad frames spelt out in a message
+FILLED = "filled"  # where a cache folder keeps filled maps
 
 Progress = Callable[[int, int], None]
 
@@ -104,7 +106,8 @@ def prepare(
     """The whole source at ``size`` (height, width), from ``folder`` or made there.
 
     The result is the same for any number of workers. Two processes that prepare the same cache
-    do the work once: the second waits for the first.
+    do the work once: the second waits for the first. Frames to be filled are filled first, each
+    kept in a file under ``folder``: that is the long part, and it goes on where it stopped.
 
     Args:
         source: Frames to read or render; picklable when ``workers`` > 1.
@@ -123,8 +126,11 @@ def prepare(
     key = cache_key(source, size)
     place = folder / key
     if not place.exists():
-        with _alone(folder, key):
+        with alone(folder / f".{key}.lock"):
             if not place.exists():  # another process may have made it while this one waited
+                if isinstance(source, FilledSource):
+                    source = replace(source, folder=folder / FILLED / source.label)
+                    fill_frames(source, workers=workers, progress=progress)
                 _make(source, size, place, workers, progress)
     return open_cache(place)
 
@@ -253,7 +259,7 @@ def _write_frames(
             if progress is not None:
                 progress(done, len(source))
     if bad:
-        raise DataError(_bad_frames(source, bad))
+        raise DataError(bad_frames(source, bad))
     np.save(part / "truth_sizes.npy", np.asarray(sizes, dtype=np.int32))
     np.save(part / "truth_offsets.npy", np.asarray(offsets, dtype=np.int64))
     return tuple(names), {name: _entry(part / f"{name}.npy") for name in ARRAYS}
@@ -267,14 +273,6 @@ def _note(
     offsets.append(offsets[-1] + len(frame.index))
 
 
-def _bad_frames(source: Source, bad: list[str]) -> str:
-    more = f"\n  ... and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
-    return (
-        f"{source.name}: {len(bad)} of {len(source)} frames cannot be used; "
-        "mend or remove them:\n  " + "\n  ".join(bad[:LISTED]) + more
-    )
-
-
 def _entry(path: Path) -> ArrayEntry:
     """Describe a finished array file and make sure that it is on the disk."""
     with path.open("rb+") as file:
@@ -286,19 +284,3 @@ def _entry(path: Path) -> ArrayEntry:
         bytes=path.stat().st_size,
         checksum=checksum(path),
     )
-
-
-@contextmanager
-def _alone(folder: Path, key: str) -> Iterator[None]:
-    """Hold the lock of one cache; the system frees it when the holder dies."""
-    lock = folder / f".{key}.lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise unwritable(lock, error) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ from nano.data.fit import Fitted, fit
 from nano.data.sample import Source
 from nano.errors import DataError
 
+LISTED = 20  # bad frames spelt out in a message
 CHUNK = 8  # frames a worker reads at a time: few enough that little is in flight
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -57,6 +58,15 @@ def read_chunk(source: Source, size: tuple[int, int], chunk: range) -> list[Fitt
         except DataError as error:
             read.append(Bad(str(error)))
     return read
+
+
+def bad_frames(source: Source, bad: Sequence[str]) -> str:
+    """How many frames of a source cannot be used, and why, in a person's words."""
+    more = f"\n  ... and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
+    return (
+        f"{source.name}: {len(bad)} of {len(source)} frames cannot be used; "
+        "mend or remove them:\n  " + "\n  ".join(bad[:LISTED]) + more
+    )
 
 
 def _result(future: Future[list[Fitted | Bad]]) -> list[Fitted | Bad]:

@@ -16,6 +16,7 @@
     train = "eigen-fit"           # a named list of nano.data.splits, or a list of drives
     validation = "eigen-validation"
     test = "eigen-test-annotated"
+    fill = "levin"                # dense depth to train on; validation and test stay as measured
 
 A search reads its validation split hundreds of times and keeps what scored best there, luck
 included. What it found is therefore confirmed on the test split, which it never read; the three
@@ -36,6 +37,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nano.data.cache import prepare
+from nano.data.fill import Method
+from nano.data.filled import FilledSource
 from nano.data.kitti import KittiSource, drive_frames
 from nano.data.sample import DepthSet, Source
 from nano.data.scene_source import SceneSource
@@ -86,6 +89,10 @@ class KittiTable(BaseModel):
         description="a named list, a list of drives, or the share held out of each training drive",
     )
     test: Drives = Field(default="eigen-test-annotated", description="as train")
+    fill: Method = Field(
+        default="none",
+        description="how training gets depth where none was measured, see nano.data.fill",
+    )
     gap: int = Field(
         default=10, ge=0, description="frames (0.1 s each) dropped before a held-out share"
     )
@@ -153,8 +160,16 @@ def sources(table: ScenesTable | KittiTable, base: Path) -> Sources:
     return Sources(**{name: source(table, base, name) for name in SPLIT_NAMES})
 
 
-def source(table: ScenesTable | KittiTable, base: Path, split: SplitName) -> Source:
+def source(
+    table: ScenesTable | KittiTable, base: Path, split: SplitName, *, as_measured: bool = False
+) -> Source:
     """One split alone: an evaluation needs no training frames on its disk.
+
+    Args:
+        table: As `sources`.
+        base: As `sources`.
+        split: Which one. Only ``train`` is ever filled.
+        as_measured: Not that one either: for what judges by training frames.
 
     Raises:
         DataError: As `sources`.
@@ -162,7 +177,12 @@ def source(table: ScenesTable | KittiTable, base: Path, split: SplitName) -> Sou
     if isinstance(table, ScenesTable):
         count = getattr(table, split)
         return SceneSource(split=split, count=count, size=table.size, seed=table.seed)
-    return _kitti(table, base, split)
+    frames = _kitti(table, base, split)
+    if split != "train" or table.fill == "none" or as_measured:
+        return frames
+    rule = "-legacy" if table.legacy else ""
+    label = f"kitti-{table.truth}{rule}-{table.fill}"
+    return FilledSource(inner=frames, method=table.fill, label=label)
 
 
 def prepare_sets(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kitti_trees import real
 from numpy.typing import NDArray
 
-from benchmarks.fill import port, port_ordered
+from benchmarks.fill import port, sparse_lu
 from nano.data.colorization import affinities
 from nano.data.dissection import OFFSETS, solve
 from nano.data.fill import METHODS, fill
@@ -52,7 +52,12 @@ def test_levin_of_a_real_frame_is_the_published_definition_to_a_millionth() -> N
     )
     part = np.s_[150:270, 400:720]  # the whole frame takes the loops half a minute
     depth, image = depth[part], image[part]
-    np.testing.assert_allclose(fill(depth, image), port_ordered(depth, image), rtol=1e-6)
+    np.testing.assert_allclose(fill(depth, image), port(depth, image), rtol=1e-6)
+
+
+def test_dissection_and_a_general_sparse_solver_agree() -> None:
+    depth, image = frame((90, 130), known=0.02)
+    np.testing.assert_allclose(fill(depth, image), sparse_lu(depth, image), rtol=1e-6)
 
 
 @pytest.mark.slow
