@@ -10,8 +10,8 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -27,7 +27,7 @@ from nano.memory import keep_freed_memory
 
 # What a process needs beside the frame, and per pixel of the image; measured, and rounded up.
 PROCESS_BYTES = 100_000_000
-BYTES_PER_PIXEL = {"levin": 1000, "levin-half": 350, "linear": 250, "nearest": 100, "none": 50}
+BYTES_PER_PIXEL = {"levin": 1000, "levin-half": 350, "linear": 350, "nearest": 100, "none": 50}
 USABLE_SHARE = 0.8  # of the memory that is free: others live here too
 
 DEATHS_IN_A_ROW = 5  # when no frame comes between them, something else than a frame is wrong
@@ -77,10 +77,10 @@ def fill_frames(
     processes = _within_memory(source, wanted, memory)
     counts = {"filled": 0, "kept": 0}
     bad: list[str] = []
-    with alone(source.folder / ".lock"):
+    with alone(source.folder / ".lock"), closing(_outcomes(source, processes)) as outcomes:
         for left_over in source.folder.rglob(".*.png.*.part"):  # of a killed process
             left_over.unlink(missing_ok=True)
-        for done, (state, reason) in enumerate(_outcomes(source, processes), start=1):
+        for done, (state, reason) in enumerate(outcomes, start=1):
             if state == "unwritable":
                 raise OutputError(f"{reason}; maps filled so far are kept: run it again")
             if state == "bad":
@@ -196,7 +196,7 @@ class _Pool:
         )
 
 
-def _outcomes(source: FilledSource, processes: int) -> Iterator[tuple[State, str]]:
+def _outcomes(source: FilledSource, processes: int) -> Generator[tuple[State, str]]:
     """State and reason of every frame, as they get done."""
     waiting = deque(range(len(source)))
     pool = _Pool(source=source)
