@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import math
 import os
 import select
 import signal
@@ -115,6 +116,17 @@ def natural(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise InputError(f"{text!r} is no whole number from 0 up")
     return int(text)
+
+
+def share(text: str) -> float:
+    """Read a number from 0 to 1; for argparse's ``type=``."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:  # NaN is neither
+        raise InputError(f"{text!r} is no share: write a number from 0 to 1, e.g. 0.01")
+    return value
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

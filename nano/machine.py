@@ -28,6 +28,29 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def available_memory() -> int | None:
+    """Bytes that can be had without swapping, within a container's limit; None where not told."""
+    found = [_memory_free(), _memory_of_container()]
+    return min((each for each in found if each is not None), default=None)
+
+
+def _memory_free() -> int | None:
+    with suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def _memory_of_container() -> int | None:
+    """What is left of the limit of the control group that this process sees as its root."""
+    with suppress(OSError, ValueError):  # ValueError: the limit is the word "max"
+        folder = Path("/sys/fs/cgroup")
+        limit = int((folder / "memory.max").read_text())
+        return max(0, limit - int((folder / "memory.current").read_text()))
+    return None
+
+
 def versions() -> dict[str, str]:
     """Python and those packages that results depend on, as far as installed."""
     found = {"python": platform.python_version()}

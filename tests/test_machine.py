@@ -1,9 +1,10 @@
 import subprocess
 from pathlib import Path
 
+import pytest
 import torch
 
-from nano.machine import commit, machine, versions
+from nano.machine import available_memory, commit, machine, versions
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -36,3 +37,11 @@ def test_commit_marks_changed_files(tmp_path: Path) -> None:
 
 def test_no_commit_outside_git(tmp_path: Path) -> None:
     assert commit(tmp_path) is None
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="the system does not tell")
+def test_available_memory_is_less_than_there_is() -> None:
+    free = available_memory()
+    total = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
+    assert free is not None
+    assert 0 < free < total

@@ -4,6 +4,8 @@ python -m nano.data scenes --preview scenes.png                 rendered streets
 python -m nano.data kitti --check /data/kitti                   what a folder has, what it lacks
 python -m nano.data folder --check /data/mine                   likewise, of your own images
 python -m nano.data prepare studies/quick.toml                  make a study's caches beforehand
+python -m nano.data fill /data/kitti --out /data/filled         dense depth maps of all its frames
+python -m nano.data fill studies/my-kitti.toml                  those a study trains on
 """
 
 from __future__ import annotations
@@ -11,9 +13,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nano.console import Parser, natural, parse_size, positive, run
-from nano.data.option import add_place_options, table_of, telling
+from nano.console import Parser, natural, parse_size, positive, run, say, share
+from nano.data.option import add_place_options, read_table, table_of, telling
+from nano.errors import InputError, StudyError
+
+if TYPE_CHECKING:
+    from nano.data.filled import FilledSource
+
+METHODS = ("levin", "levin-half", "linear", "nearest")  # of nano.data.fill, which is slow to load
+TRUTHS = ("annotated", "single-scan", "raw")  # of nano.data.kitti
 
 CHECKED = ("ddad", "nyu", "folder")
 
@@ -44,7 +54,33 @@ def parser() -> Parser:
         "data", metavar="STUDY", help="a study's TOML file, or a set such as scenes"
     )
     add_place_options(prepare)
+    add_fill_options(commands.add_parser("fill", help="fill sparse depth maps; rerun to resume"))
     return main_parser
+
+
+def add_fill_options(fill: argparse.ArgumentParser) -> None:
+    """What to fill, how, and within what."""
+    fill.add_argument(
+        "places",
+        type=Path,
+        nargs="+",
+        metavar="PLACE",
+        help="a study's TOML file, or KITTI folders",
+    )
+    fill.add_argument("--out", type=Path, metavar="DIR", help="where maps of KITTI folders go")
+    fill.add_argument("--method", choices=METHODS, help="of KITTI folders; default: levin")
+    fill.add_argument("--truth", choices=TRUTHS, help="of KITTI folders; default: annotated")
+    fill.add_argument("--cache", type=Path, help="where a study's prepared data live")
+    fill.add_argument("--workers", type=positive, help="processes; default: one a core")
+    fill.add_argument(
+        "--memory", type=positive, metavar="GB", help="for all of them; default: 80 %% of the free"
+    )
+    fill.add_argument(
+        "--bad-share",
+        type=share,
+        default=0.01,
+        help="end with an error when more of the frames are bad; default: 0.01",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(check_report(options.check))
         case "prepare":
             prepare_study(options)
+        case "fill":
+            fill_maps(options)
         case name:
             from nano.data.check import check_report as check_set
             from nano.data.sets import data_table
@@ -108,6 +146,64 @@ def prepare_study(options: argparse.Namespace) -> None:
         print(f"{data.caption}: {folder / cache_key(frames, table.size)}")
         if split == "train" and options.preview:
             write_bytes(options.preview, preview(data, evenly_spaced(len(data), 4)))
+
+
+def fill_maps(options: argparse.Namespace) -> None:
+    """Fill what was asked for; say where the maps are, and which frames have none and why."""
+    from nano.data.fill_job import fill_frames
+    from nano.data.readers import bad_frames
+
+    if options.places[0].suffix == ".toml":
+        source = source_of_study(options)
+    else:
+        source = source_of_folders(options)
+    report = fill_frames(
+        source,
+        workers=options.workers,
+        memory=options.memory and options.memory * 10**9,
+        bad_share=options.bad_share,
+        progress=telling(source.name, "filling"),
+    )
+    if report.bad:
+        say(bad_frames(source, report.bad))
+    maps = report.filled + report.kept
+    print(f"{source.folder}: {maps} of {len(source)} maps, {report.filled} of them new")
+
+
+def source_of_study(options: argparse.Namespace) -> FilledSource:
+    """The training frames of the study's file, with the folder that its cache looks into."""
+    from dataclasses import replace
+
+    from nano.data.cache import FILLED, default_cache
+    from nano.data.filled import FilledSource
+    from nano.data.sets import data_table, source
+
+    study, *more = options.places
+    given = {"another place": more, "--out": options.out, "--method": options.method}
+    for name, value in (given | {"--truth": options.truth}).items():
+        if value:
+            raise StudyError(f"{study} says what to fill, and how: leave out {name}")
+    table = data_table(read_table(study), f"{study}: [data]")
+    frames = source(table, study.resolve().parent, "train")
+    if not isinstance(frames, FilledSource):
+        raise StudyError(
+            f'{study}: [data] asks for no filling; for a study of KITTI set fill = "levin"'
+        )
+    return replace(frames, folder=(options.cache or default_cache()) / FILLED / frames.label)
+
+
+def source_of_folders(options: argparse.Namespace) -> FilledSource:
+    """Every left image of the folders that has truth of the kind."""
+    from nano.data.filled import FilledSource
+    from nano.data.kitti import KittiSource, drive_frames
+
+    if options.out is None:
+        raise InputError("to fill KITTI folders say where the maps go: --out DIR")
+    truth, method = options.truth or "annotated", options.method or "levin"
+    frames = drive_frames(options.places)
+    inner = KittiSource(options.places, frames, truth=truth, partial=True)
+    label = f"kitti-{truth}-{method}"
+    return FilledSource(inner=inner, method=method, label=label, folder=options.out)
 
 
 if __name__ == "__main__":

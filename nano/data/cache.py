@@ -10,14 +10,13 @@ A cache is whole or not there: it is written under another name and renamed at t
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,10 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nano.data.arrays import Growing, checksum, load_array
+from nano.data.fill_job import fill_frames
+from nano.data.filled import FilledSource
 from nano.data.fit import METHOD, Fitted
-from nano.data.readers import Bad, frames
+from nano.data.locks import alone
+from nano.data.readers import LISTED, Bad, bad_frames, frames
 from nano.data.sample import DepthSet, Source, Truth
-from nano.errors import DataError, OutputError
+from nano.errors import DataError
 from nano.files import (
     canonical_json,
     from_plain,
@@ -40,9 +42,13 @@ from nano.files import (
 )
 
 VERSION = 1  # of the files' layout
-LISTED = 20  # bad frames spelt out in a message
+FILLED = "filled"  # where a cache folder keeps filled maps
 
 log = logging.getLogger(__name__)
+
+_ELSEWHERE = (
+    "prepared data may live elsewhere: --cache FOLDER, or XDG_CACHE_HOME in the environment"
+)
 
 Progress = Callable[[int, int], None]
 
@@ -109,7 +115,8 @@ def prepare(
     """The whole source at ``size`` (height, width), from ``folder`` or made there.
 
     The result is the same for any number of workers. Two processes that prepare the same cache
-    do the work once: the second waits for the first.
+    do the work once: the second waits for the first. Frames to be filled are filled first, each
+    kept in a file under ``folder``: that is the long part, and it goes on where it stopped.
 
     Args:
         source: Frames to read or render; picklable when ``workers`` > 1.
@@ -131,12 +138,15 @@ def prepare(
     key = cache_key(source, size)
     place = folder / key
     if not place.exists():
-        with _alone(folder, key):
+        with alone(folder / f".{key}.lock", _ELSEWHERE):
             if not place.exists():  # another process may have made it while this one waited
+                if isinstance(source, FilledSource):
+                    source = replace(source, folder=folder / FILLED / source.label)
+                    fill_frames(source, workers=workers, progress=progress)
                 _make(source, size, place, workers, progress, bad_share)
     left_out = _read_index(place).left_out  # an earlier call may have allowed more
     if left_out:
-        told = _bad_frames(source, left_out, bad_share)
+        told = bad_frames(source, left_out, bad_share)
         if len(left_out) > bad_share * len(source):
             raise DataError(told)
         log.warning("%s", told)
@@ -282,7 +292,7 @@ def _write_frames(
             if len(bad) == done > max(allowed, LISTED - 1):
                 raise DataError(_hopeless(source, bad))
     if len(bad) > allowed:
-        raise DataError(_bad_frames(source, bad, bad_share))
+        raise DataError(bad_frames(source, bad, bad_share))
     np.save(part / "truth_sizes.npy", np.asarray(sizes, dtype=np.int32))
     np.save(part / "truth_offsets.npy", np.asarray(offsets, dtype=np.int64))
     entries = {name: _entry(part / f"{name}.npy") for name in ARRAYS}
@@ -295,18 +305,6 @@ def _note(
     names.append(frame.name)
     sizes.append(frame.native)
     offsets.append(offsets[-1] + len(frame.index))
-
-
-def _bad_frames(source: Source, bad: Sequence[str], bad_share: float) -> str:
-    more = f"\n  ... and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
-    admitted = len(bad) <= bad_share * len(source)
-    share = f" (bad_share = {bad_share:g} of [data] admits {'it' if admitted else 'fewer'})"
-    return (
-        f"{source.name}: {len(bad)} of {len(source)} frames cannot be used"
-        f"{share if bad_share else ''}; {'left out' if admitted else 'mend or remove them'}:\n  "
-        + "\n  ".join(bad[:LISTED])
-        + more
-    )
 
 
 def _hopeless(source: Source, bad: Sequence[str]) -> str:
@@ -328,22 +326,3 @@ def _entry(path: Path) -> ArrayEntry:
         bytes=path.stat().st_size,
         checksum=checksum(path),
     )
-
-
-@contextmanager
-def _alone(folder: Path, key: str) -> Iterator[None]:
-    """Hold the lock of one cache; the system frees it when the holder dies."""
-    lock = folder / f".{key}.lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise OutputError(
-            f"{unwritable(lock, error)}; prepared data may live elsewhere: --cache FOLDER, or"
-            " XDG_CACHE_HOME in the environment"
-        ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

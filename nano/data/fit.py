@@ -25,7 +25,7 @@ class Fitted:
     Attributes:
         name: As `Sample.name`.
         image: uint8, 3 x h x w.
-        depth: float16, h x w, metres, 0 where unknown.
+        depth: float16, h x w, metres, 0 where unknown; measured, and filled where that is asked.
         native: Height and width of the truth.
         index: int32, flat pixel of each valid truth value, ascending.
         truth: float32, metres at these pixels.
@@ -49,10 +49,13 @@ def fit(sample: Sample, size: tuple[int, int]) -> Fitted:
     index = np.flatnonzero(sample.depth).astype(np.int32)
     truth = sample.depth.ravel()[index].astype(np.float32)
     native = (sample.depth.shape[0], sample.depth.shape[1])
+    depth = reduce_depth(index, truth, native, size)
+    if sample.filled is not None:
+        depth = np.where(depth > 0, depth, sample_depth(sample.filled, size))
     return Fitted(
         name=sample.name,
         image=resize_image(sample.image, size),
-        depth=reduce_depth(index, truth, native, size),
+        depth=depth,
         native=native,
         index=index,
         truth=truth,
@@ -87,6 +90,13 @@ def reduce_depth(
     np.minimum.at(reduced, cell_rows * size[1] + cell_columns, depth)
     reduced[np.isinf(reduced)] = 0.0
     return reduced.reshape(size).astype(np.float16)
+
+
+def sample_depth(depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float16]:
+    """A dense map H x W at ``size``: each pixel takes the native one that contains its centre."""
+    rows = (2 * np.arange(size[0]) + 1) * depth.shape[0] // (2 * size[0])
+    columns = (2 * np.arange(size[1]) + 1) * depth.shape[1] // (2 * size[1])
+    return depth[rows[:, None], columns].astype(np.float16)
 
 
 def _check(sample: Sample) -> None:

@@ -88,6 +88,11 @@ def image_size(path: Path) -> tuple[int, int]:
     return _opened(path, lambda image: (image.height, image.width))
 
 
+def png_text(path: Path, key: str) -> str | None:
+    """A text that a PNG carries beside its pixels; None where it has none of that name."""
+    return _opened(path, lambda image: image.info.get(key))
+
+
 def _opened(path: Path, read: Callable[[Image.Image], Read]) -> Read:
     """``read`` applied to the open image; every kind of damage as a DataError."""
     try:

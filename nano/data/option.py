@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 2.0
 SETS_WITH_ROOT = ("kitti", "ddad", "nyu", "folder")  # sets that lie in folders of the user's
 SETS = ("scenes", *SETS_WITH_ROOT)
+SECONDS_WORTH_TELLING = 60.0  # less is over before it is read
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -112,15 +113,21 @@ def read_table(path: Path) -> dict[str, object]:
     return table
 
 
-def telling(label: str) -> Callable[[int, int], None]:
+def telling(label: str, doing: str = "preparing") -> Callable[[int, int], None]:
     """A progress callback that says a line every few seconds, and one at the end."""
-    last = time.monotonic()
+    started = last = time.monotonic()
 
     def tell(done: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
         if done == total or now - last >= SECONDS_BETWEEN_LINES:
             last = now
-            say(f"preparing {label}: {done} of {total} frames")
+            seconds = (now - started) / done * (total - done)
+            left = f", about {_duration(seconds)} left" if seconds > SECONDS_WORTH_TELLING else ""
+            say(f"{doing} {label}: {done} of {total} frames{left}")
 
     return tell
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} hours"

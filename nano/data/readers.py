@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ from nano.data.fit import Fitted, fit
 from nano.data.sample import Source
 from nano.errors import DataError
 
+LISTED = 20  # bad frames spelt out in a message
 CHUNK = 8  # frames a worker reads at a time: few enough that little is in flight
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -38,7 +39,7 @@ def frames(source: Source, size: tuple[int, int], workers: int) -> Generator[Fit
         for chunk in chunks:
             yield from read_chunk(source, size, chunk)
         return
-    with _one_thread_each(), _pool(min(workers, len(chunks))) as pool:
+    with one_thread_each(), _pool(min(workers, len(chunks))) as pool:
         waiting: deque[Future[list[Fitted | Bad]]] = deque()
         for chunk in chunks:
             waiting.append(pool.submit(read_chunk, source, size, chunk))
@@ -59,6 +60,25 @@ def read_chunk(source: Source, size: tuple[int, int], chunk: range) -> list[Fitt
     return read
 
 
+def bad_frames(source: Source, bad: Sequence[str], bad_share: float = 0.0) -> str:
+    """How many frames of a source cannot be used, and why, in a person's words.
+
+    Args:
+        source: Of the frames.
+        bad: What is wrong with each.
+        bad_share: How much of the source may be left out.
+    """
+    more = f"\n  ... and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
+    admitted = len(bad) <= bad_share * len(source)
+    share = f" (bad_share = {bad_share:g} of [data] admits {'it' if admitted else 'fewer'})"
+    return (
+        f"{source.name}: {len(bad)} of {len(source)} frames cannot be used"
+        f"{share if bad_share else ''}; {'left out' if admitted else 'mend or remove them'}:\n  "
+        + "\n  ".join(bad[:LISTED])
+        + more
+    )
+
+
 def _result(future: Future[list[Fitted | Bad]]) -> list[Fitted | Bad]:
     try:
         return future.result()
@@ -73,7 +93,7 @@ def _result(future: Future[list[Fitted | Bad]]) -> list[Fitted | Bad]:
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Fresh processes (spawned: forking a program with threads may hang), gone at the end."""
     pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=start_worker
     )
     try:
         yield pool
@@ -81,7 +101,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
     """Leave Ctrl-C to the parent, and end when it ends, even by SIGKILL."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -95,7 +115,7 @@ def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Child processes inherit single-threaded numerics: they are parallel among themselves."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))

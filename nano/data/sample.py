@@ -25,11 +25,14 @@ class Sample:
         name: Identifies the frame in messages and per-image tables.
         image: uint8, height x width x 3, RGB.
         depth: float32, height x width, metres along the camera's axis; 0 where unknown.
+        filled: float32, height x width, metres, known everywhere: what training sees where depth
+            is unknown. Never truth. None for training on what is known.
     """
 
     name: str
     image: NDArray[np.uint8]
     depth: NDArray[np.float32]
+    filled: NDArray[np.float32] | None = None
 
 
 @runtime_checkable  # the tests execute annotations
@@ -84,7 +87,7 @@ class DepthSet:
         truth_kind: As `Source.truth`.
         names: One per image.
         images: uint8, N x 3 x H x W.
-        depth: float16, N x H x W, metres, 0 where unknown: what training sees.
+        depth: float16, N x H x W, metres, 0 where unknown: what training sees, perhaps filled.
         truth: At native sizes: what evaluation compares with.
         left_out: Frames of the split that could not be used and are not among these.
     """

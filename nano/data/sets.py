@@ -16,6 +16,7 @@
     train = "eigen-fit"           # a named list of nano.data.splits, or a list of drives
     validation = "eigen-validation"
     test = "eigen-test-annotated"
+    fill = "levin"                # dense depth to train on; validation and test stay as measured
 
 The tables of other sets: `nano.data.file_tables`.
 
@@ -39,6 +40,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from nano.data.cache import prepare
 from nano.data.ddad import ddad_source
 from nano.data.file_tables import DdadTable, FolderTable, NyuTable
+from nano.data.fill import Method
+from nano.data.filled import FilledSource
 from nano.data.folder import folder_source
 from nano.data.hold_out import hold_out_ends
 from nano.data.kitti import KittiSource, drive_frames
@@ -92,6 +95,10 @@ class KittiTable(BaseModel):
         description="a named list, a list of drives, or the share held out of each training drive",
     )
     test: Drives = Field(default="eigen-test-annotated", description="as train")
+    fill: Method = Field(
+        default="none",
+        description="how training gets depth where none was measured, see nano.data.fill",
+    )
     gap: int = Field(
         default=10, ge=0, description="frames (0.1 s each) dropped before a held-out share"
     )
@@ -163,8 +170,14 @@ def sources(table: AnyTable, base: Path) -> Sources:
     return Sources(**{name: source(table, base, name) for name in SPLIT_NAMES})
 
 
-def source(table: AnyTable, base: Path, split: SplitName) -> Source:
+def source(table: AnyTable, base: Path, split: SplitName, *, as_measured: bool = False) -> Source:
     """One split alone: an evaluation needs no training frames on its disk.
+
+    Args:
+        table: As `sources`.
+        base: As `sources`.
+        split: Which one. Only ``train`` is ever filled.
+        as_measured: Not that one either: for what judges by training frames.
 
     Raises:
         DataError: As `sources`.
@@ -173,6 +186,8 @@ def source(table: AnyTable, base: Path, split: SplitName) -> Source:
         count = getattr(table, split)
         return SceneSource(split=split, count=count, size=table.size, seed=table.seed)
     if isinstance(table, KittiTable):
+        if split == "train":
+            return _kitti_train(table, base, as_measured)
         return _kitti(table, base, split)
     root = root_of(base, table.root)
     if isinstance(table, DdadTable):
@@ -180,6 +195,15 @@ def source(table: AnyTable, base: Path, split: SplitName) -> Source:
     if isinstance(table, NyuTable):
         return nyu_source(root, split, table.splits)
     return folder_source(root, split)
+
+
+def _kitti_train(table: KittiTable, base: Path, as_measured: bool) -> Source:
+    measured = _kitti(table, base, "train")
+    if table.fill == "none" or as_measured:
+        return measured
+    rule = "-legacy" if table.legacy else ""
+    label = f"kitti-{table.truth}{rule}-{table.fill}"
+    return FilledSource(inner=measured, method=table.fill, label=label)
 
 
 def truth_kind(table: AnyTable) -> str:

@@ -143,7 +143,7 @@ def chosen(options: argparse.Namespace, model: Model) -> tuple[DepthSet, Protoco
         if options.data == "kitti":
             changes |= protocol_changes(protocol_named(options.protocol).truth)
     table, base = table_of(options, **changes)
-    frames = source(table, base, options.split)
+    frames = source(table, base, options.split, as_measured=True)
     protocol = protocol_of(table, base)
     check_truth(frames.name, frames.truth, protocol)  # before minutes of reading
     data = prepare(

@@ -315,7 +315,7 @@ def test_workers_inherit_one_thread_each_and_the_parent_gets_its_own_back(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    with readers._one_thread_each():
+    with readers.one_thread_each():
         assert {os.environ[name] for name in readers.THREADS} == {"1"}
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert "MKL_NUM_THREADS" not in os.environ

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -124,3 +126,28 @@ def test_grey_image_is_refused() -> None:
     image = np.zeros((12, 20), np.uint8)
     with pytest.raises(DataError, match="expected 8-bit RGB"):
         fit(Sample(name="one", image=image, depth=np.ones((12, 20), np.float32)), (6, 10))
+
+
+@given(
+    native=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    size=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_filled_depth_leaves_no_hole_and_never_hides_a_measurement(
+    native: tuple[int, int], size: tuple[int, int], seed: int
+) -> None:
+    depth = sparse(native, 0.3, seed)
+    dense = np.random.default_rng(seed).uniform(1, 80, native).astype(np.float32)
+    plain = fit(sample(depth), size)
+    fitted = fit(replace(sample(depth), filled=np.where(depth > 0, depth, dense)), size)
+    assert (fitted.depth > 0).all()
+    np.testing.assert_array_equal(fitted.depth[plain.depth > 0], plain.depth[plain.depth > 0])
+    np.testing.assert_array_equal(fitted.truth, plain.truth)
+    np.testing.assert_array_equal(fitted.index, plain.index)
+
+
+def test_filled_depth_of_the_same_size_is_taken_as_it_is() -> None:
+    depth = sparse((12, 20), 0.2, 0)
+    dense = np.where(depth > 0, depth, np.float32(7))
+    fitted = fit(replace(sample(depth), filled=dense), (12, 20))
+    np.testing.assert_array_equal(fitted.depth, dense.astype(np.float16))
