@@ -25,6 +25,9 @@ def check_report(table: AnyTable, base: Path) -> str:
     Args:
         table: The [data] table that names the folder.
         base: Where relative roots start.
+
+    Raises:
+        DataError: No split can be opened, all for one reason: there is nothing to report on.
     """
     problems: list[str] = []
     lines: list[str] = []
@@ -40,6 +43,8 @@ def check_report(table: AnyTable, base: Path) -> str:
         if isinstance(frames, PairSource):
             problems += _of_files(frames)
     problems = list(dict.fromkeys(problems))
+    if len(problems) == 1 and all("cannot be opened" in line for line in lines):
+        raise DataError(problems[0])
     found = f"problems: {len(problems)}" if problems else "no problems found"
     return "\n".join([*lines, "", found, *(f"- {problem}" for problem in problems)])
 

@@ -264,11 +264,14 @@ def test_check_tells_what_is_there_and_what_is_wrong(
     assert "0001.jpg: has no depth map" in out
 
 
-def test_check_of_a_wrong_folder_says_what_to_write(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data_command(["folder", "--check", str(tmp_path)])
-    assert 'units = "metres"' in capsys.readouterr().out
+def test_check_of_a_wrong_folder_says_what_to_write(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match='units = "metres"'):
+        data_command(["folder", "--check", str(tmp_path)])
+
+
+def test_check_of_no_folder_is_wrong_input(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        data_command(["folder", "--check", str(tmp_path / "absent")])
 
 
 def test_folder_is_trained_and_evaluated_without_code(
