@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-LAYERS = ["errors seeds machine memory", "files console columns", "design", "cost", "score front"]
+LAYERS = ["errors seeds machine memory signals", "files console columns", "design", "cost"]
+LAYERS += ["score front", "data networks records", "evaluate describe", "train", "report"]
+LAYERS += ["explore"]
+    "files console columns",
+    "design",
+    "cost",
+    "score front",
+]
 LAYERS += ["data networks records", "evaluate describe", "train", "report", "explore"]
 LEVEL = {room: level for level, layer in enumerate(LAYERS) for room in layer.split()}
 USES_TORCH = {"data", "networks", "evaluate", "train", "explore"}

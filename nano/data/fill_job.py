@@ -8,10 +8,9 @@ a process that dies takes one frame with it.
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -24,6 +23,7 @@ from nano.data.readers import bad_frames, one_thread_each, start_worker
 from nano.errors import DataError, OutputError
 from nano.machine import available_memory, cores
 from nano.memory import keep_freed_memory
+from nano.signals import signals_held
 
 # What a process needs beside the frame, and per pixel of the image; measured, and rounded up.
 PROCESS_BYTES = 100_000_000
@@ -180,7 +180,7 @@ class _Pool:
     def _start(self) -> _Worker:
         ours, theirs = _CONTEXT.Pipe()
         process = _CONTEXT.Process(target=_serve, args=(theirs, self.source), daemon=True)
-        with one_thread_each(), _signals_held():
+        with one_thread_each(), signals_held():
             process.start()
         theirs.close()
         return _Worker(process=process, connection=ours, index=-1)
@@ -215,16 +215,6 @@ def _outcomes(source: FilledSource, processes: int) -> Generator[tuple[State, st
                 yield state, reason
     finally:
         pool.kill()
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """A process started here never hears Ctrl-C or SIGTERM: its parent ends it."""
-    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
 def _serve(connection: Connection, source: FilledSource) -> None:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -21,6 +20,7 @@ from typing import Any
 
 from nano.errors import NanoError
 from nano.records import Evaluation, Reading
+from nano.signals import signals_held
 
 _CONTEXT = multiprocessing.get_context("spawn")  # fork and torch's threads do not mix
 
@@ -124,16 +124,6 @@ def _flag() -> Any:
     return _CONTEXT.RawValue(ctypes.c_bool, False)
 
 
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until the block ends; processes started in it never hear them."""
-    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, old)
-
-
 @dataclass(kw_only=True)
 class _Worker:
     process: SpawnProcess
@@ -186,7 +176,7 @@ class Pool:
     def give(self, i: int, task: Task) -> None:
         """Hand a task to idle worker ``i``."""
         if i not in self._workers:
-            with _signals_held():
+            with signals_held():
                 self._workers[i] = self._start()
         self._workers[i].task = task
         self._send(i, task)

@@ -28,9 +28,9 @@ from kitti_trees import real, write_image
 from nano.data.__main__ import main as data_command
 from nano.data.cache import cache_key, prepare
 from nano.data.ddad import DdadSource
-from nano.data.dgp import read_scan, scene_frames
+from nano.data.dgp import DgpFrame, read_scan, scene_frames
 from nano.data.pinhole import inverse, project_points, rigid, rotation
-from nano.data.sets import data_table, source
+from nano.data.sets import SPLIT_NAMES, SplitName, data_table, source
 from nano.errors import DataError, StudyError
 from nano.evaluate.__main__ import main as evaluate_command
 from nano.evaluate.protocol import protocol_of
@@ -41,8 +41,8 @@ def scene_source(path: Path) -> DdadSource:
     return DdadSource([path], camera="CAMERA_01", name="ddad test")
 
 
-def ddad(root: Path, split: str, **changes: Any) -> DdadSource:
-    found = source(data_table({"set": "ddad", "root": str(root)} | changes), root, split)  # type: ignore[arg-type]  # a split's name
+def ddad(root: Path, split: SplitName, **changes: Any) -> DdadSource:
+    found = source(data_table({"set": "ddad", "root": str(root)} | changes), root, split)
     assert isinstance(found, DdadSource)
     return found
 
@@ -62,15 +62,19 @@ def test_points_go_by_way_of_the_world_into_the_moved_camera(tmp_path: Path) -> 
 def test_splits_are_whole_scenes_and_the_last_tenth_validates(tmp_path: Path) -> None:
     root = write_dataset(tmp_path, train=3, val=1)
 
-    def scenes(split: str, **changes: Any) -> list[str]:
+    def scenes(split: SplitName, **changes: Any) -> list[str]:
         return sorted({frame.name[:3] for frame in ddad(root, split, **changes).frames})
 
-    assert [scenes(split) for split in ("train", "validation", "test")] == [
+    assert [scenes(split) for split in SPLIT_NAMES] == [
         ["000", "001"],
         ["002"],
         ["003"],
     ]
-    named = {"train": ["000"], "validation": ["003"], "test": ["002", "001"]}
+    named: dict[SplitName, list[str]] = {
+        "train": ["000"],
+        "validation": ["003"],
+        "test": ["002", "001"],
+    }
     assert [scenes(split, **named) for split in named] == [["000"], ["003"], ["001", "002"]]
 
 
@@ -276,12 +280,13 @@ def test_real_scans_land_where_the_calibration_alone_would_put_them() -> None:
     between = inverse(extrinsics("CAMERA_01")) @ extrinsics("LIDAR")
     found = scene_source(path)
     for i, frame in enumerate(found.frames):
-        np.testing.assert_allclose(frame.to_camera, between, atol=1e-6)  # type: ignore[union-attr]  # a whole frame
+        assert isinstance(frame, DgpFrame)  # a whole one
+        np.testing.assert_allclose(frame.to_camera, between, atol=1e-6)
         expected = project_points(
             read_scan(frame.scan),
             between,
             frame.intrinsics,
-            frame.size,  # type: ignore[union-attr]
+            frame.size,
         )
         depth = found[i].depth
         both = (depth > 0) & (expected > 0)

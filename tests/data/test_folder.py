@@ -15,6 +15,7 @@ from PIL import Image
 
 from nano.data.__main__ import main as data_command
 from nano.data.cache import cache_key, prepare
+from nano.data.file_tables import FolderTable
 from nano.data.folder import folder_source
 from nano.data.sets import data_table, prepare_sets, sources
 from nano.errors import DataError, InputError, RunError, StudyError
@@ -296,7 +297,8 @@ def test_study_names_the_folder_relative_to_itself(
     path = root.parent / "study.toml"
     path.write_text('name = "mine"\n[data]\nset = "folder"\nroot = "mine"\nsize = [32, 32]\n')
     study = read_study(path)
-    assert study.data.root == str(root)  # type: ignore[union-attr]  # a folder's table
+    assert isinstance(study.data, FolderTable)
+    assert study.data.root == str(root)
     assert len(sources(study.data, Path("/")).train) == 3
     assert data_command(["prepare", str(path), "--cache", str(root.parent / "cache")]) == 0
     assert "folder mine validation, 3 images at 32x32: " in capsys.readouterr().out

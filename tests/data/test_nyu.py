@@ -17,21 +17,20 @@ from numpy.typing import NDArray
 from nano.data.__main__ import main as data_command
 from nano.data.array_files import read_image_array
 from nano.data.cache import prepare
+from nano.data.file_tables import NyuTable
 from nano.data.nyu import nyu_source
 from nano.data.sample import Source
-from nano.data.sets import data_table, source
+from nano.data.sets import SPLIT_NAMES, SplitName, data_table, source
 from nano.errors import DataError, MissingPackage, StudyError
 from nano.evaluate.__main__ import main as evaluate_command
 from nano.evaluate.protocol import protocol_of
 from nano.evaluate.run import compare
 from nano.train.__main__ import main as train_command
 
-SPLITS = ("train", "validation", "test")
 
-
-def nyu(root: Path, split: str = "test", **changes: Any) -> Source:
+def nyu(root: Path, split: SplitName = "test", **changes: Any) -> Source:
     table = data_table({"set": "nyu", "root": str(root), "validation": ["validation"]} | changes)
-    return source(table, root, split)  # type: ignore[arg-type]  # a split's name
+    return source(table, root, split)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +38,7 @@ def nyu(root: Path, split: str = "test", **changes: Any) -> Source:
     [("rgb_00045.jpg", "sync_depth_00045.png"), ("00045_colors.png", "00045_depth.png")],
 )
 def test_extracted_files_are_read_in_millimetres(tmp_path: Path, image: str, depth: str) -> None:
-    for folder in SPLITS:
+    for folder in SPLIT_NAMES:
         write_image(tmp_path / folder / "kitchen" / image, (24, 32))
         write_depth_png(tmp_path / folder / "kitchen" / depth, metres=4.0)
     found = nyu(tmp_path)
@@ -138,7 +137,7 @@ def test_labelled_frames_are_read_by_the_authors_lists(tmp_path: Path) -> None:
     assert [found[i].name for i in range(len(found))] == ["0005", "0006"]
     np.testing.assert_array_equal(found[0].image, expected["images"][4])
     np.testing.assert_array_equal(found[0].depth, expected["depths"][4])
-    assert [len(nyu(root, s, validation=0.25, gap=0)) for s in SPLITS] == [3, 1, 2]
+    assert [len(nyu(root, s, validation=0.25, gap=0)) for s in SPLIT_NAMES] == [3, 1, 2]
     assert len(prepare(found, (32, 32), tmp_path / "cache")) == 2
 
 
@@ -179,7 +178,7 @@ def test_without_h5py_the_command_that_brings_it_is_told(
 
 def linked_sample(root: Path) -> Path:
     """Three splits of the one real pair: enough to run everything, not to learn anything."""
-    for split in SPLITS:
+    for split in SPLIT_NAMES:
         folder = root / split / "office"
         folder.mkdir(parents=True)
         for name in ("rgb.npy", "depth.npy"):
@@ -188,10 +187,12 @@ def linked_sample(root: Path) -> Path:
 
 
 def test_real_pair_is_an_indoor_scene_in_metres(tmp_path: Path) -> None:
+    table = data_table({"set": "nyu", "root": "x"})
+    assert isinstance(table, NyuTable)
     sample = nyu_source(
         linked_sample(tmp_path),
         "test",
-        data_table({"set": "nyu", "root": "x"}).splits,  # type: ignore[union-attr]
+        table.splits,
     )[0]
     assert sample.image.shape == (224, 224, 3)
     known = sample.depth[sample.depth > 0]
