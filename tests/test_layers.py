@@ -8,12 +8,6 @@ import pytest
 LAYERS = ["errors seeds machine memory signals", "files console columns", "design", "cost"]
 LAYERS += ["score front", "data networks records", "evaluate describe", "train", "report"]
 LAYERS += ["explore"]
-    "files console columns",
-    "design",
-    "cost",
-    "score front",
-]
-LAYERS += ["data networks records", "evaluate describe", "train", "report", "explore"]
 LEVEL = {room: level for level, layer in enumerate(LAYERS) for room in layer.split()}
 USES_TORCH = {"data", "networks", "evaluate", "train", "explore"}
 COUNTS = Path("report", "table1.py")  # quoted beside counted is its subject
