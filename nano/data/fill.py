@@ -47,7 +47,8 @@ def fill(
         name: What messages call the frame.
 
     Raises:
-        DataError: Depth and image of different sizes, depth that is no depth, or none at all.
+        DataError: Depth and image of different sizes, an image that is not 8-bit RGB, depth that is
+            no depth, or none at all.
     """
     if method not in METHODS:
         raise DataError(f"unknown method {method!r} to fill with: one of {', '.join(METHODS)}")
@@ -58,7 +59,12 @@ def fill(
     return metres.astype(np.float32)
 
 
-def _check(depth: NDArray[np.floating], image: NDArray[np.uint8], name: str) -> None:
+def _check(depth: NDArray[np.floating], image: NDArray[np.generic], name: str) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise DataError(
+            f"{name}: the image is {image.dtype} of shape {image.shape}; 8-bit RGB, height x width"
+            " x 3, is what the methods' constants are for"
+        )
     if depth.shape != image.shape[:2]:
         sizes = ["x".join(map(str, shape[:2])) for shape in (depth.shape, image.shape)]
         raise DataError(
