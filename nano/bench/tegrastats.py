@@ -31,8 +31,9 @@ CORES = re.compile(
     rf"(?<!\S)(?:CPU|cpu)\s*\[({CORE}(?:\s*,\s*{CORE})*)\](?:@(\d{{1,5}}))?{ENDS}", re.ASCII
 )
 TEMPERATURE = re.compile(rf"{NAME}@({CELSIUS})C(?:/{CELSIUS}C)?{ENDS}", re.ASCII)
-RAIL = re.compile(
-    rf"{NAME}\s+({MILLIWATTS})(mW|)/({MILLIWATTS})\3(?:/({MILLIWATTS})\3)?{ENDS}", re.ASCII
+RAIL = re.compile(  # no memory: "SWAP 0/39" is what a cut leaves of "SWAP 0/3929MB"
+    rf"(?<!\S)(?!(?:RAM|SWAP|IRAM|Carveout|GART)\s)([A-Za-z]\w*)\s+({MILLIWATTS})(mW|)/({MILLIWATTS})\3(?:/({MILLIWATTS})\3)?{ENDS}",
+    re.ASCII,
 )
 TRANSLATOR = re.compile(rf"(?<!\S)MTS\s+fg\s+\d{{1,3}}%\s+bg\s+\d{{1,3}}%{ENDS}", re.ASCII)
 ENGINE = re.compile(
@@ -154,9 +155,13 @@ class _Fields:
 
     def take(self, pattern: re.Pattern[str]) -> list[tuple[str, ...]]:
         """The groups of every match; a bar stays where each was, so that no others can join."""
-        found = [match.groups("") for match in pattern.finditer(self.rest)]
-        if found:
-            self.rest = pattern.sub(" | ", self.rest)
+        found: list[tuple[str, ...]] = []
+
+        def keep(match: re.Match[str]) -> str:
+            found.append(match.groups(""))
+            return " | "
+
+        self.rest = pattern.sub(keep, self.rest)
         return found
 
 

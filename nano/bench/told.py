@@ -14,6 +14,7 @@ from nano.bench.trtexec import Spread, Trtexec
 from nano.columns import aligned
 
 NOT_MEASURED = "not measured"
+NOT_TOLD = "not told"  # what is no quantity: a name, a verdict
 MOST_LAYERS = 10  # the slowest of a profile
 MOST_ERRORS = 5
 
@@ -111,8 +112,8 @@ def _clock(clock: GpuClock | None) -> str | None:
 def _trtexec(run: Trtexec) -> list[str]:
     times = f", each counted as {run.implicit_batch} (--batch)" if run.implicit_batch else ""
     return [
-        _line("TensorRT", run.version or "version not told (7 prints none)"),
-        _line("command", run.command),
+        _line("TensorRT", run.version or f"version {NOT_TOLD} (7 prints none)"),
+        _line("command", run.command or NOT_TOLD),
         _line("verdict", _verdict(run)),
         *[_line("error", error) for error in run.errors[:MOST_ERRORS]],
         _line("device", _joined(run.device)),
@@ -127,13 +128,13 @@ def _trtexec(run: Trtexec) -> list[str]:
     ]
 
 
-def _joined(facts: Mapping[str, str]) -> str | None:
-    return "; ".join(f"{name}: {value}" for name, value in facts.items()) or None
+def _joined(facts: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {value}" for name, value in facts.items()) or NOT_TOLD
 
 
 def _verdict(run: Trtexec) -> str:
     if run.passed is None:
-        return "not told: the log ends before it"
+        return f"{NOT_TOLD}: the log ends before it"
     if run.passed:
         return "passed"
     return f"FAILED: {run.reason or 'the log has no error line'}"
@@ -164,8 +165,8 @@ def _profile(profile: Profile) -> list[str]:
 
 
 def _power_mode(mode: PowerMode) -> list[str]:
-    lines = [_line("power mode", mode.name)]
-    lines += [_line("number", mode.id)] if mode.name else []
+    lines = [_line("power mode", mode.name or NOT_TOLD)]
+    lines += [_line("number", NOT_TOLD if mode.id is None else mode.id)] if mode.name else []
     lines += [_line("fan", mode.fan)] if mode.fan else []
     if mode.needs_reboot is not None:
         end = ", which was declined: the mode has not changed" if mode.declined else ""
@@ -182,6 +183,6 @@ def _release(release: Release) -> list[str]:
     return [
         _line("L4T", release.l4t),
         _line("JetPack", release.jetpack or "not known here"),
-        _line("board", release.board),
-        _line("built", release.date),
+        _line("board", release.board or NOT_TOLD),
+        _line("built", release.date or NOT_TOLD),
     ]
