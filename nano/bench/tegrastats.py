@@ -155,13 +155,9 @@ class _Fields:
 
     def take(self, pattern: re.Pattern[str]) -> list[tuple[str, ...]]:
         """The groups of every match; a bar stays where each was, so that no others can join."""
-        found: list[tuple[str, ...]] = []
-
-        def keep(match: re.Match[str]) -> str:
-            found.append(match.groups(""))
-            return " | "
-
-        self.rest = pattern.sub(keep, self.rest)
+        found = [match.groups("") for match in pattern.finditer(self.rest)]
+        if found:
+            self.rest = pattern.sub(" | ", self.rest)
         return found
 
 

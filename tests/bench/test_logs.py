@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -140,13 +141,18 @@ def test_a_cut_last_line_does_not_lower_the_total() -> None:
     assert log.rails["VDD_GPU_SOC"].samples == 5
 
 
+@cache
+def reading_of(path: Path) -> Reading:
+    return read_log(path)[1]
+
+
 # Of the log's own report, in watts, for nvpmodel ids 0 to 4: sums of the first value of each rail.
 XAVIER_W = (32.99, 8.84, 13.49, 17.38, 17.33)
 
 
 @pytest.mark.parametrize(("mode", "watts"), list(enumerate(XAVIER_W)))
 def test_agx_xavier_s_recorded_modes_have_their_known_power(mode: int, watts: float) -> None:
-    _, log = read_log(recorded(f"tegrastats_agx_xavier_l4t32.4_mode{mode}.log"))
+    log = reading_of(recorded(f"tegrastats_agx_xavier_l4t32.4_mode{mode}.log"))
     assert isinstance(log, TegrastatsLog)
     assert log.module == "AGX Xavier"
     assert log.total is not None
@@ -158,7 +164,7 @@ def test_agx_xavier_s_recorded_modes_have_their_known_power(mode: int, watts: fl
 def test_every_recorded_log_is_read() -> None:
     paths = sorted(recorded(".").iterdir())
     readings: dict[str, Reading] = {
-        path.name: read_log(path)[1] for path in paths if path.name != "PROVENANCE.md"
+        path.name: reading_of(path) for path in paths if path.name != "PROVENANCE.md"
     }
     assert len(readings) >= 28
     for name, reading in readings.items():
