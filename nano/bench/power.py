@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import groupby
 from statistics import fmean, median
 
 import numpy as np
@@ -211,12 +212,8 @@ def timeline(samples: Sequence[Sample], interval_ms: float | None = None) -> Tim
 
 
 def _spread(raw: Sequence[float]) -> list[float]:
-    spread: list[float] = []
-    while len(spread) < len(raw):
-        first = len(spread)
-        alike = next((n for n, at in enumerate(raw[first:]) if at != raw[first]), len(raw) - first)
-        spread += [raw[first] + n / alike for n in range(alike)]
-    return spread
+    counted = [(at, len(list(alike))) for at, alike in groupby(raw)]
+    return [at + place / count for at, count in counted for place in range(count)]
 
 
 def gpu_clock(samples: Sequence[Sample], cap_mhz: int | None = None) -> GpuClock | None:

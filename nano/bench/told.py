@@ -34,7 +34,12 @@ def as_text(name: str, reading: Reading) -> str:
             lines = _power_mode(reading)
         case Releases():
             lines = [line for release in reading.releases for line in _release(release)]
-    return "\n".join([_line("log of", name), *lines])
+    return "\n".join(_printable(line) for line in [_line("log of", name), *lines])
+
+
+def _printable(line: str) -> str:
+    """The line without what a damaged log could do to a terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
 
 
 def _line(label: str, value: object, unit: str = "") -> str:

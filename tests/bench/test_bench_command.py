@@ -95,6 +95,16 @@ def test_text_tells_what_one_asks_of_it(
     assert not [words for words in TOLD[name] if words not in told]
 
 
+def test_a_damaged_log_cannot_steer_the_terminal(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.write_text(TRTEXEC_FAILED.replace("Unsupported", "\x1b[2J\x9b5m"))
+    main(["--read", str(log)])
+    told = capsys.readouterr().out
+    assert "[2J" in told
+    assert all(char.isprintable() or char == "\n" for char in told)
+
+
 def test_a_failed_build_has_no_latency_in_its_text(
     log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -146,7 +146,8 @@ def reading_of(path: Path) -> Reading:
     return read_log(path)[1]
 
 
-# Of the log's own report, in watts, for nvpmodel ids 0 to 4: sums of the first value of each rail.
+# Watts for nvpmodel ids 0 to 4: the mean sum of each rail's first value. The report published with
+# the logs took the last line's running means, and has another number for mode 3 than that line.
 XAVIER_W = (32.99, 8.84, 13.49, 17.38, 17.33)
 
 
