@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from nano.data.cache import prepare
-from nano.data.sample import DepthSet, Sample, network_input
+from nano.data.sample import DepthSet, Provenance, Sample, network_input
 from nano.train.batches import Order, gather
 
 SIZES = ((64, 192), (96, 320), (384, 1280))
@@ -43,6 +43,11 @@ class Noise:
         image = random.integers(0, 256, (*self.size, 3), dtype=np.uint8)
         depth = np.full(self.size, 10.0, np.float32)
         return Sample(name=f"{index}", image=image, depth=depth)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Nobody's."""
+        return Provenance(protocol="made up", licence="free")
 
     def identity(self) -> dict[str, Any]:
         """All that decides the frames."""

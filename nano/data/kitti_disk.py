@@ -92,6 +92,12 @@ class KittiDisk:
         folders = self.above.get(date, ())
         return [folder for folder in folders if any((folder / name).exists() for name in names)]
 
+    def has_calibration(self, date: str) -> bool:
+        """Whether there is one to read, damaged or not."""
+        names = (CAMERA_FILE, VELODYNE_FILE)
+        folders = self.calibration_folders(date)[:1]
+        return any(all((folder / name).exists() for name in names) for folder in folders)
+
     def calibration(self, date: str) -> Calibration:
         """The date's calibration, from the first root that has one.
 

@@ -289,7 +289,7 @@ SPLITS: Mapping[str, Callable[[], tuple[Frame, ...]]] = MappingProxyType(
 
 
 def listed_frames(name: str, camera: int | None = None) -> tuple[Frame, ...]:
-    """The frames of a list of `SPLITS`; with a camera, each instant once and seen by that camera."""
+    """The frames of a list of `SPLITS`; with a camera, each instant once, seen by it."""
     frames = SPLITS[name]()
     if camera is None:
         return frames
