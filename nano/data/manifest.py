@@ -20,7 +20,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from nano.data.sample import Intrinsics
 from nano.errors import DataError
@@ -105,11 +105,9 @@ class Manifest(BaseModel):
 
     @field_validator("intrinsics")
     @classmethod
-    def _a_camera(cls, intrinsics: Intrinsics | None, info: ValidationInfo) -> Intrinsics | None:
+    def _a_camera(cls, intrinsics: Intrinsics | None) -> Intrinsics | None:
         if intrinsics is not None and min(intrinsics[:2]) <= 0:
             raise ValueError("must be fx, fy, cx, cy, both focal lengths above 0")
-        if intrinsics is not None and info.data.get("mixed_sizes"):
-            raise ValueError("is of one camera, but mixed_sizes = true; leave one out")
         return intrinsics
 
     @field_validator("image_names", "depth_names")
@@ -151,9 +149,14 @@ def manifest_of(plain: dict[str, Any], where: str) -> Manifest:
     """
     try:
         # By way of JSON, where strict types still admit a list for a tuple.
-        return Manifest.model_validate_json(json.dumps(plain, default=str), strict=True)
+        manifest = Manifest.model_validate_json(json.dumps(plain, default=str), strict=True)
     except ValidationError as invalid:
         raise DataError(f"{where}: {_explain(plain, invalid)}") from invalid
+    if manifest.intrinsics is not None and manifest.mixed_sizes:
+        raise DataError(
+            f"{where}: intrinsics is of one camera, but mixed_sizes = true; leave one out"
+        )
+    return manifest
 
 
 def _none(root: Path) -> str:
