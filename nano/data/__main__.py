@@ -187,7 +187,7 @@ def source_of_study(options: argparse.Namespace) -> FilledSource:
     frames = source(table, study.resolve().parent, "train")
     if not isinstance(frames, FilledSource):
         raise StudyError(
-            f'{study}: [data] asks for no filling; for a study of KITTI set fill = "levin"'
+            f'{study}: [data] asks for no filling; set fill = "levin", or another method'
         )
     return replace(frames, folder=(options.cache or default_cache()) / FILLED / frames.label)
 

@@ -146,7 +146,7 @@ def prepare(
             if not place.exists():  # another process may have made it while this one waited
                 if isinstance(source, FilledSource):
                     source = replace(source, folder=folder / FILLED / source.label)
-                    fill_frames(source, workers=workers, progress=progress)
+                    fill_frames(source, workers=workers, progress=progress, bad_share=bad_share)
                 _make(source, size, place, workers, progress, bad_share)
     left_out = _read_index(place).left_out  # an earlier call may have allowed more
     if left_out:

@@ -40,7 +40,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nano.data.cache import prepare
 from nano.data.ddad import ddad_source
-from nano.data.file_tables import DdadTable, FolderTable, NyuTable
+from nano.data.file_tables import FILL, DdadTable, FolderTable, NyuTable
 from nano.data.fill import Method
 from nano.data.filled import FilledSource
 from nano.data.folder import folder_source
@@ -51,6 +51,7 @@ from nano.data.sample import DepthSet, Source
 from nano.data.scene_source import SceneSource
 from nano.data.splits import SPLITS, Drive, Frame, listed_frames, standing_frames
 from nano.errors import DataError, StudyError
+from nano.files import short_hash
 
 SplitName = Literal["train", "validation", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -96,10 +97,7 @@ class KittiTable(BaseModel):
         description="a named list, a list of drives, or the share held out of each training drive",
     )
     test: Drives = Field(default="eigen-test-annotated", description="as train")
-    fill: Method = Field(
-        default="none",
-        description="how training gets depth where none was measured, see nano.data.fill",
-    )
+    fill: Method = Field(default="none", description=FILL)
     gap: int = Field(
         default=10, ge=0, description="frames (0.1 s each) dropped before a held-out share"
     )
@@ -195,9 +193,16 @@ def source(table: AnyTable, base: Path, split: SplitName, *, as_measured: bool =
     if isinstance(table, ScenesTable):
         count = getattr(table, split)
         return SceneSource(split=split, count=count, size=table.size, seed=table.seed)
+    measured = _measured(table, base, split)
+    if split != "train" or as_measured or table.fill == "none":
+        return measured
+    return FilledSource(inner=measured, method=table.fill, label=_filled_label(table, base))
+
+
+def _measured(
+    table: KittiTable | DdadTable | NyuTable | FolderTable, base: Path, split: SplitName
+) -> Source:
     if isinstance(table, KittiTable):
-        if split == "train":
-            return _kitti_train(table, base, as_measured)
         return _kitti(table, base, split)
     root = root_of(base, table.root)
     if isinstance(table, DdadTable):
@@ -207,13 +212,13 @@ def source(table: AnyTable, base: Path, split: SplitName, *, as_measured: bool =
     return folder_source(root, split)
 
 
-def _kitti_train(table: KittiTable, base: Path, as_measured: bool) -> Source:
-    measured = _kitti(table, base, "train")
-    if table.fill == "none" or as_measured:
-        return measured
-    rule = "-legacy" if table.legacy else ""
-    label = f"kitti-{table.truth}{rule}-{table.fill}"
-    return FilledSource(inner=measured, method=table.fill, label=label)
+def _filled_label(table: KittiTable | DdadTable | NyuTable | FolderTable, base: Path) -> str:
+    """Names a folder of filled maps: KITTI's frames have the same names on every disk."""
+    if isinstance(table, KittiTable):
+        rule = "-legacy" if table.legacy else ""
+        return f"kitti-{table.truth}{rule}-{table.fill}"
+    root = root_of(base, table.root).resolve()
+    return f"{table.set}-{root.name}-{short_hash(str(root))}-{table.fill}"
 
 
 def truth_kind(table: AnyTable) -> str:
