@@ -158,7 +158,8 @@ def _check(split: dict[str, Sequence[Path]], dataset: Path) -> None:
             if scene in owner:
                 raise DataError(
                     f"{dataset}: scene {scene.parent.name} is in both {owner[scene]} and {name}: "
-                    "what is judged must not have been trained on or selected by"
+                    "what is judged must not have been trained on or selected by; state scenes for "
+                    'each in [data], e.g. train = ["000000"]'
                 )
             owner[scene] = name
 

@@ -134,7 +134,8 @@ def find_drives(roots: Sequence[Path]) -> KittiDisk:
     notes: list[str] = []
     for root in roots:
         if not root.is_dir():
-            raise DataError(f"{root}: no such folder: expected KITTI's drives below it")
+            what = "not a folder" if root.exists() else "no such folder"
+            raise DataError(f"{root}: {what}: expected KITTI's drives below it")
         for folder in _folders(root.resolve(), _LEVELS, notes):
             if _DRIVE.fullmatch(folder.name):
                 drive = Drive.parse(folder.name)

@@ -304,6 +304,9 @@ class TestRefusals:
             KittiSource([], some(5))
         with pytest.raises(DataError, match="gone: no such folder"):
             KittiSource([tmp_path / "gone"], some(5))
+        (tmp_path / "file").touch()
+        with pytest.raises(DataError, match="file: not a folder: expected"):
+            KittiSource([tmp_path / "file"], some(5))
         with pytest.raises(DataError, match="no KITTI drive: expected folders such as"):
             KittiSource([tmp_path], some(5))
 
