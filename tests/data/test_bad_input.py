@@ -25,7 +25,11 @@ from kitti_trees import (
 from PIL import Image
 
 from nano.data.__main__ import main
+from nano.design.presets import preset
 from nano.errors import DataError, OutputError
+from nano.evaluate.__main__ import main as evaluate_command
+from nano.networks.depthnet import build
+from nano.networks.model import Model, save_model
 
 DRIVES = tuple(f"{DATE}_drive_{number:04d}_sync" for number in (1, 2, 3))
 IMAGE = f"{DRIVES[0]}/image_02/data/0000000001.png"
@@ -155,6 +159,29 @@ def test_the_four_scans_that_kitti_lost_are_said_and_no_error(
     (drive / "velodyne_points/data/0000000181.bin").unlink()
     assert main(["fill", str(tmp_path), "--out", str(tmp_path / "out"), *options]) == 0
     assert "1 with no scan (velodyne_points)" in caplog.text  # our hole is told apart from theirs
+
+
+def test_an_image_without_a_pixel_in_the_crop_is_left_out_counted_and_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    design = preset("depthnet-tiny")
+    model = Model(design=design, network=build(design, seed=0), target="log", size=(32, 64))
+    save_model(tmp_path / "model", model)
+    study = kitti(tmp_path, "single-scan")
+    place = tmp_path / "kitti" / DATE / DRIVES[2] / "proj_depth/velodyne_raw/image_02"
+    steps = np.zeros((24, 80), np.uint16)
+    steps[:7] = 2560  # the crop keeps rows 7 to 21
+    Image.fromarray(steps).save(place / "0000000001.png")
+    table = tmp_path / "images.csv"
+    options = ["--data", str(study), "--cache", str(tmp_path / "cache"), "--csv", str(table)]
+    assert evaluate_command([str(tmp_path / "model"), *options]) == 0
+    assert "1 images have no pixel to compare and were left out; --csv FILE tells which" in (
+        capsys.readouterr().err
+    )
+    assert f"{DRIVES[2]}/image_02/0000000001,0," in table.read_text()
+    write_depth(place / "0000000000.png", metres=90.0)  # beyond the protocol's 80 m
+    with pytest.raises(DataError, match="kitti test: no image has a truth value that kitti-single"):
+        evaluate_command([str(tmp_path / "model"), *options])
 
 
 def folder_study(tmp_path: Path, more: str = "") -> Path:

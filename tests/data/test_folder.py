@@ -354,7 +354,7 @@ def test_a_dry_run_says_what_to_do_about_a_missing_folder(
 
 @pytest.mark.parametrize(
     ("roots", "told"),
-    [([], "--data folder needs --root FOLDER"), (["a", "b"], "set folder has one folder")],
+    [([], "folder needs --root FOLDER"), (["a", "b"], "set folder has one folder")],
 )
 def test_one_root_is_asked_for(roots: list[str], told: str) -> None:
     given = [word for root in roots for word in ("--root", root)]
