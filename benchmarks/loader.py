@@ -1,4 +1,4 @@
-"""How fast batches come out of a prepared cache, mirrored or not, as the float tensors of training.
+"""How fast batches come out of a prepared cache and are mirrored, as the float tensors of training.
 
 python -m benchmarks.loader
 """
@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from nano.data.cache import prepare
-from nano.data.sample import DepthSet, Sample, network_input
+from nano.data.sample import DepthSet, Provenance, Sample, network_input
+from nano.train.augment import augment
 from nano.train.batches import Order, gather
 
 SIZES = ((64, 192), (96, 320), (384, 1280))
@@ -43,6 +44,11 @@ class Noise:
         image = random.integers(0, 256, (*self.size, 3), dtype=np.uint8)
         depth = np.full(self.size, 10.0, np.float32)
         return Sample(name=f"{index}", image=image, depth=depth)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Nobody's."""
+        return Provenance(protocol="made up", licence="free")
 
     def identity(self) -> dict[str, Any]:
         """All that decides the frames."""
@@ -81,13 +87,15 @@ def _rate(data: DepthSet, fetch: Callable[[DepthSet, Order, int], object]) -> fl
 
 
 def fetched(data: DepthSet, order: Order, step: int) -> object:
-    """One batch as training gathers it: uint8 images, float16 depth."""
-    return gather(data, *order.at(step))
+    """One batch as training gathers and mirrors it: uint8 images, float16 depth."""
+    draw = order.at(step)
+    return augment(*gather(data, draw.indices), draw)
 
 
 def as_float(data: DepthSet, order: Order, step: int) -> object:
     """The same and what follows on the device: normalised float32 images, float32 depth."""
-    images, depth = gather(data, *order.at(step))
+    draw = order.at(step)
+    images, depth = augment(*gather(data, draw.indices), draw)
     return network_input(images), depth.float()
 
 

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from nano.data.fill import fill
 from nano.data.images import METRES_PER_STEP, png_text, read_depth_png
-from nano.data.sample import Sample, Source
+from nano.data.sample import Provenance, Sample, Source
 from nano.errors import DataError
 from nano.files import replacing
 
@@ -53,6 +53,12 @@ class FilledSource:
     def truth(self) -> str:
         """As the inner source's: what is filled is no truth."""
         return self.inner.truth
+
+    @property
+    def provenance(self) -> Provenance:
+        """The inner source's, and how it is filled."""
+        own = self.inner.provenance
+        return replace(own, protocol=f"{own.protocol}; training depth filled: {self.method}")
 
     def identity(self) -> dict[str, Any]:
         """The inner source's, and how it is filled."""

@@ -178,7 +178,10 @@ def as_text(key: str, accuracy: Accuracy) -> str:
     for name in METRICS:
         lines.append(f"  {name:<9}{getattr(accuracy, name):8.4f} {UNITS.get(name, '')}".rstrip())
     if accuracy.skipped:
-        say(f"{accuracy.skipped} images have no pixel to compare and were left out")
+        say(
+            f"{accuracy.skipped} images have no pixel to compare and were left out; --csv FILE"
+            " tells which: those of 0 pixels"
+        )
     return "\n".join(lines)
 
 

@@ -40,6 +40,9 @@ class Recipe:
         precision: ``auto`` (bf16 where the processor has it), ``float32`` or ``bf16``.
         channels_last: Memory layout of maps and kernels.
         flip: Probability that an image is mirrored.
+        permute: Probability that an image's colour channels change places.
+        jitter: Largest changes, in both directions, of brightness, contrast and saturation (shares)
+            and of hue (share of the circle), e.g. PackNet's (0.2, 0.2, 0.2, 0.05).
         clip: Largest norm of the whole gradient; 0 leaves it as it is. 5 stays out of the way of
             a sound training; 1 costs delta1 .005 (measured, two starts).
         recalibrate: Training images over which batch norm's statistics are measured again after
@@ -66,6 +69,8 @@ class Recipe:
     precision: Literal["auto", "float32", "bf16"] = "auto"
     channels_last: bool = True
     flip: float = 0.5
+    permute: float = 0.0
+    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     clip: float = 5.0
     recalibrate: int = 0
 
@@ -77,9 +82,11 @@ class Recipe:
         for name in (*weights, "max_depth_m", "clip", "recalibrate"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise StudyError(f"recipe {name} = {getattr(self, name)}: a number from 0 up")
-        for name in ("warmup", "flip"):
+        for name in ("warmup", "flip", "permute"):
             if not 0 <= getattr(self, name) <= 1:
                 raise StudyError(f"recipe {name} = {getattr(self, name)}: a share from 0 to 1")
+        if not all(0 <= change <= 1 for change in self.jitter):
+            raise StudyError(f"recipe jitter = {list(self.jitter)}: shares from 0 to 1")
         if not 0 < self.learning_rate < math.inf:
             raise StudyError(f"recipe learning_rate = {self.learning_rate}: a number above 0")
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -127,7 +134,8 @@ class Recipe:
 
 
 # DenseDepth (Alhashim and Wonka 2018): Adam, constant 1e-4 in effect (its plateau rule stops at
-# 9e-5), batch 8, mirror images half the time, no clipping.
+# 9e-5), batch 8, mirror images half the time, no clipping. Its code permutes channels for half of
+# the images, but to one of seven entries of which two change nothing (the paper says a quarter).
 _DENSEDEPTH = Recipe(
     optimiser="adam",
     learning_rate=1e-4,
@@ -139,6 +147,7 @@ _DENSEDEPTH = Recipe(
     target="inverse",
     loss="densedepth",
     ssim="gauss11",
+    permute=0.5 * 5 / 7,
     max_depth_m=0.0,  # not left out but clipped to 80 m, by the target
     clip=0.0,
 )

@@ -21,6 +21,7 @@ from nano.networks.catalog import Architecture
 from nano.networks.device import torch_device
 from nano.networks.start import started
 from nano.seeds import derive_seed
+from nano.train.augment import augment
 from nano.train.batches import Order, gather
 from nano.train.checkpoint import Checkpoint, read_checkpoint
 from nano.train.losses import objective, truth_at
@@ -93,7 +94,14 @@ class Session:
         self.data = data
         self.device = torch_device(device)
         self.precision = resolve_precision(recipe.precision, self.device)
-        self.order = Order(images=len(data), batch=recipe.batch, flip=recipe.flip, seed=order_seed)
+        self.order = Order(
+            images=len(data),
+            batch=recipe.batch,
+            flip=recipe.flip,
+            permute=recipe.permute,
+            jitter=recipe.jitter,
+            seed=order_seed,
+        )
         self.identity = {
             "design": design.key,
             "recipe": canonical_json(recipe),
@@ -122,9 +130,12 @@ class Session:
 
     def inputs(self, step: int) -> tuple[Tensor, Tensor]:
         """Network input B x 3 x H x W and depth B x H x W of a step, on the device."""
-        images, depth = gather(self.data, *self.order.at(step))
-        images = images.to(self.device, non_blocking=True).contiguous(memory_format=self.layout)
-        return network_input(images), depth.to(self.device, non_blocking=True).float()
+        draw = self.order.at(step)
+        images, depth = (
+            part.to(self.device, non_blocking=True) for part in gather(self.data, draw.indices)
+        )
+        images, depth = augment(images, depth, draw)
+        return network_input(images.contiguous(memory_format=self.layout)), depth.float()
 
     def advance(self) -> None:
         """Take one step."""

@@ -34,6 +34,7 @@ def test_densedepth_is_as_published() -> None:
     recipe = RECIPES["densedepth"]
     assert (recipe.optimiser, recipe.learning_rate, recipe.batch) == ("adam", 1e-4, 8)
     assert (recipe.loss, recipe.target, recipe.ssim) == ("densedepth", "inverse", "gauss11")
+    assert (recipe.flip, recipe.permute) == (0.5, pytest.approx(0.357, abs=1e-3))
     assert recipe.rate(0) == recipe.rate(recipe.steps - 1) == 1e-4
     assert RECIPES["depthnet-nano"] == replace(recipe, learning_rate=5e-5)
 
@@ -63,6 +64,8 @@ def test_every_length_has_a_complete_schedule(steps: int, warmup: float, images:
         ({"learning_rate": float("nan")}, "learning_rate = nan"),
         ({"betas": (0.9, 1.0)}, "betas = [0.9, 1.0]"),
         ({"flip": 1.5}, "flip = 1.5"),
+        ({"permute": -0.1}, "permute = -0.1"),
+        ({"jitter": (0.2, 0.2, 1.2, 0.0)}, "jitter = [0.2, 0.2, 1.2, 0.0]"),
         ({"clip": -1.0}, "clip = -1.0"),
         ({"target": "inverse"}, "target = 'log'"),
         ({"loss": "densedepth"}, "target = 'inverse'"),
