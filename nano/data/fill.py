@@ -52,14 +52,14 @@ def fill(
     """
     if method not in METHODS:
         raise DataError(f"unknown method {method!r} to fill with: one of {', '.join(METHODS)}")
-    _check(depth, image, name)
+    _check(depth, image, method, name)
     metres = depth.astype(np.float64)
     if method != "none":
         metres = np.where(metres > 0, metres, _FILLERS[method](metres, image))
     return metres.astype(np.float32)
 
 
-def _check(depth: NDArray[np.floating], image: NDArray[np.generic], name: str) -> None:
+def _check(depth: NDArray[np.floating], image: NDArray[np.generic], method: str, name: str) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise DataError(
             f"{name}: the image is {image.dtype} of shape {image.shape}; 8-bit RGB, height x width"
@@ -73,7 +73,7 @@ def _check(depth: NDArray[np.floating], image: NDArray[np.generic], name: str) -
         )
     if not np.isfinite(depth).all() or depth.min(initial=0) < 0:
         raise DataError(f"{name}: depth holds NaN, infinite or negative values; unknown is 0")
-    if not depth.any():
+    if method != "none" and not depth.any():
         raise DataError(
             f"{name}: not one pixel has a depth, so there is nothing to fill from: copy the map or "
             "its scan again, or leave the frame out"

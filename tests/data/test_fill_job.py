@@ -30,6 +30,7 @@ from nano.data.fill_job import Report, fill_frames, frame_bytes
 from nano.data.filled import FilledSource
 from nano.data.images import read_depth_png
 from nano.data.locks import alone
+from nano.data.sample import Sample
 from nano.data.sets import data_table, source
 from nano.errors import DataError, InputError, OutputError, StudyError
 
@@ -470,3 +471,22 @@ def test_a_study_that_fills_nothing_is_told_the_key(tmp_path: Path) -> None:
 def test_a_study_says_how_to_fill_itself(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="leave out --method"):
         main(["fill", str(study(tmp_path)), "--method", "linear"])
+
+
+def test_the_way_none_leaves_unknown_pixels_unknown(tmp_path: Path) -> None:
+    source = filled(tmp_path, method="none")
+    for sample in (source[0], source[0]):  # made, and read back
+        assert sample.filled is not None
+        assert ((sample.filled > 0) == (sample.depth > 0)).all()
+
+
+def test_depth_beyond_what_a_map_holds_is_refused_with_the_number() -> None:
+    inner = MadeUp(count=1)
+    far = replace(inner[0], depth=np.full((12, 20), 300.0, np.float32))
+
+    class Far(MadeUp):
+        def __getitem__(self, index: int) -> Sample:
+            return far
+
+    with pytest.raises(DataError, match=r"frame-0: a depth of 300\.0 m, but .* at most 256 m"):
+        FilledSource(inner=Far(), method="nearest", label="far")[0]
