@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from nano.data.sample import DepthSet
 from nano.design.design import Design
 from nano.networks.depthnet import build
-from nano.train.batches import Order, gather
+from nano.train.batches import COLOURS, Order, gather
 from nano.train.loop import train
 from nano.train.recipe import Recipe
 
@@ -29,14 +30,41 @@ def test_a_step_can_be_asked_for_alone() -> None:
     forwards = [order.at(step) for step in range(20)]
     backwards = [order.at(step) for step in reversed(range(20))][::-1]
     for one, other in zip(forwards, backwards, strict=True):
-        assert (one[0] == other[0]).all() and (one[1] == other[1]).all()
+        assert all((mine == theirs).all() for mine, theirs in zip(one, other, strict=True))
 
 
 def test_flips_have_the_asked_probability_and_change_between_epochs() -> None:
     flips = [Order(images=2000, batch=2000, flip=0.3, seed=0).at(step)[1] for step in range(2)]
     assert 0.25 < flips[0].mean() < 0.35
     assert (flips[0] != flips[1]).any()
-    assert not Order(images=9, batch=9, flip=0.0, seed=0).at(0)[1].any()
+    plain = Order(images=9, batch=9, flip=0.0, seed=0).at(0)
+    assert not plain[1].any() and not plain[2].any()
+
+
+def test_colours_have_the_asked_probability_and_every_other_order_is_as_likely() -> None:
+    order = Order(images=6000, batch=6000, flip=0.5, recolour=0.25, seed=0)
+    counts = np.bincount(order.at(0)[2], minlength=6)
+    assert 0.73 < counts[0] / 6000 < 0.77
+    assert (abs(counts[1:] - 300) < 70).all()
+    assert (order.at(0)[2] != order.at(1)[2]).any()
+
+
+def test_recolouring_changes_neither_the_order_nor_the_flips() -> None:
+    one, other = (Order(images=50, batch=8, flip=0.5, recolour=p, seed=1).at(3) for p in (0, 1))
+    assert (one[0] == other[0]).all() and (one[1] == other[1]).all()
+
+
+@pytest.mark.parametrize("colours", range(6))
+def test_a_colour_order_moves_channels_and_leaves_depth(
+    colours: int, make_set: Callable[..., DepthSet]
+) -> None:
+    data = make_set()
+    data.images[:, 1] = 1
+    data.images[:, 2] = 2
+    images, depth = gather(data, np.array([4]), np.array([False]), np.array([colours]))
+    assert (images[0].numpy() == data.images[4][list(COLOURS[colours])]).all()
+    assert (depth[0].numpy() == data.depth[4]).all()
+    assert (COLOURS[colours].tolist() == [0, 1, 2]) == (colours == 0)
 
 
 def test_seeds_give_different_orders() -> None:
@@ -46,7 +74,7 @@ def test_seeds_give_different_orders() -> None:
 
 def test_image_and_depth_are_mirrored_together(make_set: Callable[..., DepthSet]) -> None:
     data = make_set()
-    images, depth = gather(data, np.array([3, 5]), np.array([True, False]))
+    images, depth = gather(data, np.array([3, 5]), np.array([True, False]), np.array([0, 0]))
     assert (images[0].numpy() == data.images[3, :, :, ::-1]).all()
     assert (depth[0].numpy() == data.depth[3, :, ::-1]).all()
     assert (images[1].numpy() == data.images[5]).all()
