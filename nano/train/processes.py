@@ -1,24 +1,23 @@
 """One training by several processes, as torchrun starts them: who does what, and how they agree.
 
-Each takes its share of every batch and computes gradients on it; the gradients are averaged, so
+Each takes its share of every batch and computes gradients on it; the gradients are added up, so
 that all hold the same weights after every step. The first one tells, writes and measures.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from nano.console import Terminated
 from nano.errors import (
@@ -87,13 +86,25 @@ class Processes:
                 " same, on a disk that they share"
             )
 
-    def model(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """The network, which averages its gradients over the processes in every backward pass."""
+    def same_weights(self, network: nn.Module) -> None:
+        """Give every process's network the first's weights."""
+        if self.world > 1:
+            for tensor in network.state_dict().values():
+                distributed.broadcast(tensor, 0)
+
+    def total_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Add up all processes' gradients, in one message; each gets the sum.
+
+        Torch's DistributedDataParallel would send while the backward pass goes on, but demands a
+        gradient for every parameter, which heads that only some losses use do not get.
+        """
         if self.world == 1:
-            return network
-        return DistributedDataParallel(
-            network, device_ids=[device] if device.type == "cuda" else None
-        )
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        message = torch.cat([gradient.flatten() for gradient in gradients])
+        sums = torch.split(self.total(message), [gradient.numel() for gradient in gradients])
+        for gradient, total in zip(gradients, sums, strict=True):
+            gradient.copy_(total.view_as(gradient))
 
 
 ALONE = Processes()
@@ -159,7 +170,11 @@ def _heard(first: bool) -> Iterator[None]:
     if first:
         yield
         return
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        redirect_stdout(nowhere),
+        redirect_stderr(nowhere),
+    ):
         yield
 
 

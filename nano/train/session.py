@@ -6,14 +6,13 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from nano.data.sample import DepthSet, network_input
 from nano.errors import Diverged
@@ -121,9 +120,9 @@ class Session:
         }
         self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         network = started(design, data.size, seed) if start is None else start
-        self.network = _in_layout(network.to(self.device), self.layout).train()
+        processes.same_weights(network.to(self.device))
+        self.network = _in_layout(network, self.layout).train()
         self.parameters = list(self.network.parameters())
-        self.model = processes.model(self.network, self.device)
         self.optimiser = _optimiser(recipe, self.network)
         self.average = Average(self.network, recipe.ema) if recipe.ema else None
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
@@ -169,21 +168,13 @@ class Session:
         losses = []
         parts = (whole.chunk(self.recipe.accumulate) for whole in (images, truth))
         for place, (some, true) in enumerate(zip(*parts, strict=True)):
-            with self.arithmetic(), self.luck(place), self.exchange(place):
-                output = self.model(some)
+            with self.arithmetic(), self.luck(place):
+                output = self.network(some)
             loss = self.objective(output.float(), true, known)
-            # Times their number, because the processes' gradients are averaged, not added.
-            torch.autograd.backward(self.scaler.scale(loss * self.processes.world))
+            torch.autograd.backward(self.scaler.scale(loss))
             losses.append(loss.detach())
+        self.processes.total_gradients(self.parameters)
         return self.processes.total(torch.stack(losses).sum())
-
-    def exchange(self, place: int) -> AbstractContextManager[None]:
-        """Gradients travel between processes once a step, after the last part."""
-        last = place == self.recipe.accumulate - 1
-        if last or not isinstance(self.model, DistributedDataParallel):
-            return nullcontext()
-        held: AbstractContextManager[None] = self.model.no_sync()
-        return held
 
     def arithmetic(self) -> AbstractContextManager[None]:
         """Autocast to bf16 or fp16 where the precision says so."""

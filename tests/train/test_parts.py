@@ -140,7 +140,7 @@ def test_two_processes_teach_what_one_does_with_two_parts(
 def test_a_signal_to_torchrun_or_to_one_process_stops_all_and_they_go_on(
     study: list[str], tmp_path: Path, sent: signal.Signals
 ) -> None:
-    arguments = [*study, "--steps", "120"]
+    arguments = [*study, "--steps", "80"]
     interrupted = tmp_path / "interrupted"
     with started([*arguments, "--out", str(interrupted)]) as running:
         assert running.stderr is not None
@@ -158,7 +158,7 @@ def test_a_signal_to_torchrun_or_to_one_process_stops_all_and_they_go_on(
         return  # what follows does not depend on the signal
     code, _, told = two_processes([*arguments, "--out", str(interrupted)])
     assert code == 0, told
-    assert "step 1 of 120" not in told
+    assert "step 1 of 80" not in told
     assert two_processes([*arguments, "--out", str(tmp_path / "whole")])[0] == 0
     assert same_weights(interrupted, tmp_path / "whole")
 
