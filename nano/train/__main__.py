@@ -8,8 +8,8 @@ python -m nano.train depthnet-small --data folder --root /data/mine --size 96x12
 
 The paper's training, on one GPU and on eight (a batch is that of all of them together):
 
-python -m nano.train depthnet-nano --data STUDY.toml --recipe depthnet-nano
-torchrun --nproc-per-node 8 -m nano.train depthnet-nano --data STUDY.toml --recipe depthnet-nano
+python -m nano.train depthnet-nano --data kitti --root DIR --fill levin --recipe depthnet-nano
+torchrun --nproc-per-node 8 -m nano.train depthnet-nano ... as above
 
 Writes DIR/{design.json, model.safetensors, metrics.json, curve.csv}. Ctrl-C leaves a checkpoint
 there, from which the same command goes on as if it had never been interrupted.
@@ -63,6 +63,11 @@ def parser() -> Parser:
     add_data_options(options)
     options.add_argument(
         "--size", type=parse_size, metavar="HxW", help="input size (default: the data's, MODEL's)"
+    )
+    options.add_argument(
+        "--fill",
+        metavar="HOW",
+        help="make KITTI's sparse depth dense to train on, as SSIM needs it: levin, linear, ...",
     )
     options.add_argument(
         "--recipe",
@@ -259,7 +264,8 @@ def chosen_table(options: argparse.Namespace, model: Model | None) -> tuple[AnyT
     if model and options.size not in (None, model.size):
         raise DataError(f"{options.design}: is for images of {model.size}; leave out --size")
     size = model.size if model else options.size
-    return table_of(options, **({"size": size} if size else {}))
+    changes = {"size": size, "fill": options.fill}
+    return table_of(options, **{key: value for key, value in changes.items() if value})
 
 
 def chosen_data(
