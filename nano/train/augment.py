@@ -36,6 +36,17 @@ class Draw:
     channels: NDArray[np.int64]
     colours: NDArray[np.float32]
 
+    def part(self, place: int, parts: int) -> Draw:
+        """One of so many equal parts of the batch."""
+        size = len(self.indices) // parts
+        here = slice(place * size, (place + 1) * size)
+        return Draw(
+            indices=self.indices[here],
+            flips=self.flips[here],
+            channels=self.channels[here],
+            colours=self.colours[here],
+        )
+
 
 def draw_colours(
     random: np.random.Generator, count: int, permute: float, jitter: Jitter
