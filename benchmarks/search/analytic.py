@@ -28,9 +28,9 @@ from benchmarks.search.problem import FINAL, Pair, Rules
 from benchmarks.search.widths import scaled
 from nano.cost.count import count
 from nano.cost.population import count_population
+from nano.design.families import AnyFamily
 from nano.design.kinds import AnyDesign
 from nano.design.presets import prototype
-from nano.design.families import AnyFamily
 from nano.design.prototype import Prototype
 from nano.explore.caps import Caps
 from nano.explore.levels import Floats, Genomes

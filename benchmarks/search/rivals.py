@@ -23,8 +23,8 @@ from optuna.trial import FrozenTrial
 
 from benchmarks.search.problem import Problem
 from benchmarks.search.widths import depth_columns, filled, layout_of, masked, to_caps
-from nano.design.genes import Genome
 from nano.design.families import AnyFamily
+from nano.design.genes import Genome
 from nano.explore.caps import Caps
 from nano.explore.cycle import GeneratorInquisitor, Settings
 from nano.explore.genomes import GenomeSampler, History, Proposal

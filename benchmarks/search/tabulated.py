@@ -19,8 +19,8 @@ from scipy.stats import spearmanr
 
 from benchmarks.search.problem import FINAL, Pair, Rules
 from benchmarks.search.table import TABLE, Row, Table, read_table
-from nano.design.kinds import AnyDesign
 from benchmarks.search.widths import layout_of
+from nano.design.kinds import AnyDesign
 from nano.explore.caps import Caps
 from nano.explore.levels import Floats, Genomes, Levels
 from nano.explore.study import parse_study

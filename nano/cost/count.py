@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from nano.cost.fastdepth import fastdepth_layers, fastdepth_sums
 from nano.cost.layers import Layer, walk
-from nano.design.design import Design, Module
+from nano.design.design import Module
 from nano.design.fastdepth import FastDepthDesign
 from nano.design.kinds import AnyDesign
 
@@ -29,7 +29,8 @@ class Cost:
         params: Trainable parameters.
         params_with_statistics: The same plus batch norm's running mean and variance.
         macs: Multiply-adds of convolutions.
-        activations: Evaluations of the nonlinearity (SELU, ReLU); latency depends on them as much as on MACs.
+        activations: Evaluations of the nonlinearity (SELU or ReLU); latency depends on them as
+            much as on MACs.
         bytes: float32 bytes read and written by every operation run one after the other, weights
             included: the traffic of an engine that fuses nothing.
     """

@@ -50,7 +50,8 @@ def count_population(
     """Cost of every genome.
 
     Args:
-        genomes: N x genes, as `nano.design.family.Family.masked` makes them (0 where a module is not there).
+        genomes: N x genes, as `nano.design.family.Family.masked` makes them (0 where a module is
+            not there).
         prototype: The family the genomes belong to.
         size: Input height and width in pixels.
 

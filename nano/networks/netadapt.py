@@ -57,8 +57,8 @@ class Narrowing:
         reached = self.cost(smallest)
         if reached > self.budget:
             raise DesignError(
-                f"a budget of {self.budget:,.0f} is out of reach: the smallest network, {self.multiple}"
-                f" channels wherever it may be narrowed, costs {reached:,.0f}"
+                f"a budget of {self.budget:,.0f} is out of reach: the smallest network,"
+                f" {self.multiple} channels wherever it may be narrowed, costs {reached:,.0f}"
             )
 
     def proposals(self, design: FastDepthDesign) -> list[Proposal]:

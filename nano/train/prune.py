@@ -40,6 +40,7 @@ from nano.train.__main__ import (
 if TYPE_CHECKING:
     from nano.data.sample import DepthSet
     from nano.design.fastdepth import FastDepthDesign
+    from nano.networks.fastdepth import FastDepth
     from nano.networks.model import Model
     from nano.networks.netadapt import Judge, Judged, Narrowing, Proposal
     from nano.records import Accuracy, Protocol
@@ -215,7 +216,8 @@ def asked(
 
     if budget >= first:
         raise InputError(
-            f"--budget {options.budget}: {options.design} has {name} {first:,} already; ask for less"
+            f"--budget {options.budget}: {options.design} has {name} {first:,} already;"
+            " ask for less"
         )
     return Narrowing(
         cost=lambda design: costs(design, size)[name],
@@ -334,7 +336,6 @@ class Pruning:
     def _judge(self, model: Model, number: int) -> Judge:
         """Trains a proposal briefly, or finds that it was trained before the run was stopped."""
         from nano.files import read_json, write_json
-        from nano.networks.fastdepth import FastDepth
         from nano.networks.netadapt import Judged
 
         def judge(proposal: Proposal, network: FastDepth) -> Judged:
@@ -342,9 +343,8 @@ class Pruning:
             if (folder / JUDGED_FILE).is_file():
                 kept = read_json(folder / JUDGED_FILE, RunError)
                 if kept["key"] == proposal.design.key:
-                    if kept["delta1"] is not None:
-                        network = trained_fastdepth(str(folder))[0].network  # type: ignore[assignment]
-                    return Judged(proposal=proposal, network=network, accuracy=kept["delta1"])
+                    again = network if kept["delta1"] is None else _fastdepth(str(folder))
+                    return Judged(proposal=proposal, network=again, accuracy=kept["delta1"])
             narrower = _model(model, proposal.design, network)
             delta1: float | None = None
             try:
@@ -420,6 +420,14 @@ class Pruning:
         from nano.files import write_json
 
         write_json(self.out / METRICS_FILE, metrics)
+
+
+def _fastdepth(text: str) -> FastDepth:
+    from nano.networks.fastdepth import FastDepth
+
+    network = trained_fastdepth(text)[0].network
+    assert isinstance(network, FastDepth)
+    return network
 
 
 def _model(model: Model, design: FastDepthDesign, network: Any) -> Model:
