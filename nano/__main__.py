@@ -11,6 +11,7 @@ COMMANDS = {
     "nano.describe": "the layer table and the cost of a design",
     "nano.data": "check, prepare and preview data sets",
     "nano.train": "train one design",
+    "nano.train.prune": "narrow a trained FastDepth until a budget is met (NetAdapt)",
     "nano.evaluate": "the eight depth metrics of a trained model",
     "nano.bench": "read the logs of devices: power, latency, power mode",
     "nano.report": "rebuild a run's report.html and trials.csv from its records",

@@ -166,9 +166,14 @@ def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
+def member_tag(kind: type) -> str:
+    """What pydantic calls a member of a tagged union in the place of an error."""
+    return f"<{kind.__name__}>"
+
+
 def _explained(cls: type, found: ErrorDetails) -> str:
     """The place within the value, what is wrong there, and what came."""
-    place = ".".join(str(step) for step in found["loc"]) or cls.__name__
+    place = ".".join(str(step) for step in found["loc"] if not _is_tag(step)) or cls.__name__
     kind, came = found["type"], found["input"]
     if kind == UNKNOWN_KEY:
         known = _fields_at(cls, found["loc"][:-1])
@@ -188,12 +193,18 @@ def _explained(cls: type, found: ErrorDetails) -> str:
 
 def _fields_at(cls: Any, steps: tuple[int | str, ...]) -> list[str]:
     """Names of the fields of the dataclass found along ``steps`` from ``cls``."""
+    held = [cls]
     for step in steps:
-        if isinstance(step, str) and dataclasses.is_dataclass(cls):
-            cls = typing.get_type_hints(cls).get(step)
-        inner = [kind for kind in _kinds(cls) if dataclasses.is_dataclass(kind)]
-        cls = inner[0] if inner else None
-    return [field.name for field in dataclasses.fields(cls)] if cls else []
+        if _is_tag(step):
+            held = [kind for kind in held if member_tag(kind) == step]
+        elif isinstance(step, str) and held:
+            inner = _kinds(typing.get_type_hints(held[0]).get(step))
+            held = [kind for kind in inner if dataclasses.is_dataclass(kind)]
+    return [field.name for field in dataclasses.fields(held[0])] if held else []
+
+
+def _is_tag(step: int | str) -> bool:
+    return isinstance(step, str) and step.startswith("<")
 
 
 def _kinds(annotation: Any) -> list[Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from nano.cost.count import Cost
-from nano.design.design import Design
+from nano.design.kinds import AnyDesign
 from nano.errors import RunError
 from nano.files import from_plain, to_plain
 
@@ -162,7 +162,7 @@ class Evaluation:
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     number: int
-    design: Design
+    design: AnyDesign
     size: tuple[int, int]
     cost: Cost
     stage: str

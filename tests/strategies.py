@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from nano.design.design import Design, Module, Stage, Stem, Upconv
+from nano.design.fastdepth import TIED, FastDepthDesign
+from nano.design.fastdepth_prototype import spread_out
 from nano.design.genes import Genome
 from nano.design.presets import PRESETS, prototype
 from nano.design.prototype import Prototype
@@ -75,3 +77,9 @@ def genomes(draw: st.DrawFn, names: tuple[str, ...] = PRESETS) -> tuple[Prototyp
     known = family(draw(st.sampled_from(names)))
     random = Random(draw(st.integers(0, 2**32)))
     return known, known.masked([random.randint(gene.low, gene.high) for gene in known.genes])
+
+
+def fastdepths(largest: int = 40) -> SearchStrategy[FastDepthDesign]:
+    """FastDepths of any widths."""
+    genes = st.lists(widths(largest), min_size=len(TIED), max_size=len(TIED))
+    return genes.map(lambda own: FastDepthDesign(widths=spread_out(own)))

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 CI = (ROOT / ".ci" / "run").read_text()
 SET_UP = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
-CALLS = sorted(set(re.findall(r"python -m (nano\.\w+)([^`\n|]*)", README)))
+CALLS = sorted(set(re.findall(r"python -m (nano(?:\.\w+)+)([^`\n|]*)", README)))
 
 
 def test_there_are_exactly_two_set_up_commands() -> None:

@@ -9,11 +9,12 @@ from typing import Any, get_type_hints
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import designs
+from strategies import designs, fastdepths
 
 from nano import records
 from nano.cost.count import Cost, count
 from nano.design.design import Design
+from nano.design.fastdepth import FastDepthDesign
 from nano.design.presets import preset
 from nano.errors import RunError
 from nano.files import canonical_json, from_plain, read_json, to_plain, write_json
@@ -56,7 +57,7 @@ FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     float: NUMBER,
     str: TEXT,
     bool: st.booleans(),
-    Design: st.deferred(designs),
+    Design | FastDepthDesign: st.deferred(lambda: designs() | fastdepths()),
     tuple[int, int]: st.tuples(st.integers(0), st.integers(0)),
     dict[str, float]: TABLE,
     dict[str, str]: st.dictionaries(TEXT, TEXT, max_size=3),

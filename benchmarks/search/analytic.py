@@ -28,7 +28,8 @@ from benchmarks.search.problem import FINAL, Pair, Rules
 from benchmarks.search.widths import scaled
 from nano.cost.count import count
 from nano.cost.population import count_population
-from nano.design.design import Design
+from nano.design.families import AnyFamily
+from nano.design.kinds import AnyDesign
 from nano.design.presets import prototype
 from nano.design.prototype import Prototype
 from nano.explore.caps import Caps
@@ -172,17 +173,17 @@ class Analytic:
         ]
         return np.array(scores), delta1
 
-    def truth(self, design: Design) -> tuple[float, float]:
+    def truth(self, design: AnyDesign) -> tuple[float, float]:
         """delta1 and abs_rel of one design, without noise."""
         genome = self.caps.prototype.genome_of(design)
         delta1, abs_rel = self.truths(np.array([genome], dtype=np.int64))
         return float(delta1[0]), float(abs_rel[0])
 
-    def fresh(self, design: Design, start: int) -> tuple[Pair, Pair | None]:
+    def fresh(self, design: AnyDesign, start: int) -> tuple[Pair, Pair | None]:
         """A confirming training is a final one: there are no images."""
         return self.read(design, FINAL, start), None
 
-    def read(self, design: Design, stage: str, start: int) -> tuple[float, float]:
+    def read(self, design: AnyDesign, stage: str, start: int) -> tuple[float, float]:
         """One noisy training."""
         delta1, abs_rel = self.truth(design)
         random = Random(derive_seed("reading", self.number, design.key, stage, start))
@@ -344,7 +345,7 @@ def _importance(modules: int, uneven: float, random: np.random.Generator) -> Flo
     return np.exp(uneven * (private + shared) / math.sqrt(2) - decline)
 
 
-def _preset_row(family: Prototype) -> Genomes:
+def _preset_row(family: AnyFamily) -> Genomes:
     return np.array([family.genome_of(family.preset)], dtype=np.int64)
 
 

@@ -18,7 +18,7 @@ from benchmarks.search.problem import FINAL, Pair, Rules
 from benchmarks.search.training import train, trainer_of
 from nano.data.cache import default_cache
 from nano.data.sets import prepare_sets
-from nano.design.design import Design
+from nano.design.kinds import AnyDesign
 from nano.errors import Diverged
 from nano.explore.caps import Caps
 from nano.explore.study import StudyFile, read_study
@@ -65,13 +65,13 @@ class Live:
         """The study's rungs and final training."""
         return self.study.trainings()
 
-    def read(self, design: Design, stage: str, start: int) -> tuple[float, float]:
+    def read(self, design: AnyDesign, stage: str, start: int) -> tuple[float, float]:
         """One training, evaluated on the validation scenes."""
         seed = derive_seed("live", self.number, start)
         found = self._outcome(design, stage, seed, confirming=False)
         return _NOTHING if found is None else _pair(found.accuracy)
 
-    def fresh(self, design: Design, start: int) -> tuple[Pair, Pair | None]:
+    def fresh(self, design: AnyDesign, start: int) -> tuple[Pair, Pair | None]:
         """A confirming training, evaluated on the test and on the validation scenes."""
         seed = derive_seed("live fresh", self.number, start)
         found = self._outcome(design, FINAL, seed, confirming=True)
@@ -79,7 +79,7 @@ class Live:
             return _NOTHING, _NOTHING
         return _pair(found.accuracy), _pair(found.validation)
 
-    def truth(self, design: Design) -> tuple[float, float]:
+    def truth(self, design: AnyDesign) -> tuple[float, float]:
         """The mean of fresh starts on the test scenes."""
         seeds = [derive_seed("live truth", self.number, design.key, i) for i in range(TRUTH_STARTS)]
         found = [self._outcome(design, FINAL, seed, confirming=True) for seed in seeds]
@@ -88,7 +88,7 @@ class Live:
         return float(delta1), float(abs_rel)
 
     def _outcome(
-        self, design: Design, stage: str, seed: int, *, confirming: bool
+        self, design: AnyDesign, stage: str, seed: int, *, confirming: bool
     ) -> Outcome | None:
         """None when the training broke off."""
         _, trainer = trainer_of(json.dumps(self.study.plain(), sort_keys=True))

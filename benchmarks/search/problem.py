@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from nano.design.design import Design
+from nano.design.kinds import AnyDesign
 from nano.explore.caps import Caps
 from nano.score import Utility
 
@@ -53,11 +53,11 @@ class Problem(Protocol):
     def rules(self) -> Rules:
         """How it is searched and concluded."""
 
-    def read(self, design: Design, stage: str, start: int) -> Pair:
+    def read(self, design: AnyDesign, stage: str, start: int) -> Pair:
         """One training from a start: the same design, stage and start give the same reading."""
 
-    def fresh(self, design: Design, start: int) -> tuple[Pair, Pair | None]:
+    def fresh(self, design: AnyDesign, start: int) -> tuple[Pair, Pair | None]:
         """A confirming training: on held-out images; and on the search's own, where they differ."""
 
-    def truth(self, design: Design) -> Pair:
+    def truth(self, design: AnyDesign) -> Pair:
         """The mean over all starts at the final stage."""

@@ -18,7 +18,7 @@ from optuna.storages import InMemoryStorage
 
 from benchmarks.search.problem import FINAL, Pair, Problem
 from benchmarks.search.rivals import method, workers
-from nano.design.design import Design
+from nano.design.kinds import AnyDesign
 from nano.explore.belief import Belief
 from nano.explore.findings import chosen, confirmed
 from nano.explore.promotion import Promotion
@@ -72,7 +72,7 @@ class Record:
     spends: tuple[float, ...]
     checkpoints: tuple[Checkpoint, ...]
     propose_seconds: tuple[float, ...]
-    choice: Design | None = None
+    choice: AnyDesign | None = None
     exhausted: bool = False
 
 

@@ -23,9 +23,9 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from benchmarks.search.problem import Problem
-from benchmarks.search.widths import depth_columns, filled, masked, to_caps
+from benchmarks.search.widths import depth_columns, filled, layout_of, masked, to_caps
+from nano.design.families import AnyFamily
 from nano.design.genes import Genome
-from nano.design.prototype import Prototype
 from nano.explore.caps import Caps
 from nano.explore.cycle import GeneratorInquisitor, Settings
 from nano.explore.genomes import GenomeSampler, History, Proposal
@@ -99,7 +99,7 @@ def _gp(seed: int) -> BaseSampler:
         return Once(optuna.samplers.GPSampler(seed=seed, n_startup_trials=COPIES))
 
 
-def _cmaes(prototype: Prototype, seed: int) -> BaseSampler:
+def _cmaes(prototype: AnyFamily, seed: int) -> BaseSampler:
     knobs = prototype.knobs_of(prototype.preset)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`x0` has been deprecated")  # and not replaced
@@ -220,7 +220,7 @@ class Evolution:
         return child
 
     def _mutated(self, child: Floats, random: Random) -> Floats:
-        layout = self._caps.prototype.layout
+        layout = layout_of(self._caps)
         depths = depth_columns(self._caps.prototype)
         kept = child[depths].copy()
         alone = random.random() < 0.7
@@ -242,19 +242,19 @@ class Evolution:
         return child
 
     def _blocks(self) -> list[slice]:
-        layout = self._caps.prototype.layout
+        layout = layout_of(self._caps)
         firsts = [0, *depth_columns(self._caps.prototype), layout.decoder, layout.length]
         return [slice(first, last) for first, last in pairwise(firsts)]
 
     def _groups(self) -> list[slice]:
         """Genes that may move together: a stage's, those of one kind in it, the decoder's."""
-        layout = self._caps.prototype.layout
+        layout = layout_of(self._caps)
         kinds = [part for s in layout.stages for part in (s.squeeze, s.expand, s.width)]
         return [*self._blocks(), *kinds]
 
     @property
     def _all(self) -> slice:
-        return slice(0, self._caps.prototype.layout.length)
+        return slice(0, len(self._caps.prototype.genes))
 
 
 def deb(evaluation: Evaluation, requirements: Requirements) -> tuple[float, float]:
@@ -268,7 +268,7 @@ def deb(evaluation: Evaluation, requirements: Requirements) -> tuple[float, floa
 class Started(BaseSampler):
     """An inner sampler whose first trials are random copies of the prototype, in its knobs."""
 
-    def __init__(self, inner: BaseSampler, prototype: Prototype, seed: int) -> None:
+    def __init__(self, inner: BaseSampler, prototype: AnyFamily, seed: int) -> None:
         self._inner = inner
         self._prototype = prototype
         self._random = Random(seed)

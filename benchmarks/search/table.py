@@ -172,8 +172,8 @@ def _varied(caps: Caps, random: Random) -> np.ndarray[Any, np.dtype[np.float64]]
     """The preset with other depths, groups and genes; widths may be fractions."""
     prototype = caps.prototype
     genome = np.array(prototype.genome_of(prototype.preset), dtype=float)
-    for stage in prototype.layout.stages:
-        for part in (stage.squeeze, stage.expand, stage.width):
+    for modules in prototype.optional:
+        for part in modules.parts:
             there = genome[part][genome[part] > 0]
             genome[part] = np.where(genome[part] > 0, genome[part], there.mean())
     for columns in Levels(caps).groups.values():

@@ -19,8 +19,8 @@ from scipy.stats import spearmanr
 
 from benchmarks.search.problem import FINAL, Pair, Rules
 from benchmarks.search.table import TABLE, Row, Table, read_table
-from nano.design.design import Design
-from nano.design.genes import Layout
+from benchmarks.search.widths import layout_of
+from nano.design.kinds import AnyDesign
 from nano.explore.caps import Caps
 from nano.explore.levels import Floats, Genomes, Levels
 from nano.explore.study import parse_study
@@ -36,7 +36,7 @@ _STEEP = 0.5
 
 def features(genomes: Genomes, levels: Levels) -> Floats:
     """Mean log width, and its slope with depth, of every kind in every stage; depths; the rest."""
-    layout: Layout = levels.caps.prototype.layout
+    layout = layout_of(levels.caps)
     logs = np.log(np.maximum(genomes.astype(np.float64), 1.0))
     there = levels.active(genomes)
     columns = [logs[:, layout.stem]]
@@ -173,21 +173,21 @@ class Tabulated:
         """Log errors of every row, without noise: rows x (stages x metrics)."""
         return self.fit.predict(features(genomes, self.levels))
 
-    def truth(self, design: Design) -> tuple[float, float]:
+    def truth(self, design: AnyDesign) -> tuple[float, float]:
         """delta1 and abs_rel at the final stage."""
         return self._at(self._logs(design), FINAL)
 
-    def fresh(self, design: Design, start: int) -> tuple[Pair, Pair | None]:
+    def fresh(self, design: AnyDesign, start: int) -> tuple[Pair, Pair | None]:
         """A confirming training is a final one: there are no images."""
         return self.read(design, FINAL, start), None
 
-    def read(self, design: Design, stage: str, start: int) -> tuple[float, float]:
+    def read(self, design: AnyDesign, stage: str, start: int) -> tuple[float, float]:
         """One training: the noise of a start belongs to all its stages."""
         random = np.random.default_rng(derive_seed("reading", self.number, design.key, start))
         noise = self._factor @ random.standard_normal(len(self.noise))
         return self._at(self._logs(design) + noise, stage)
 
-    def _logs(self, design: Design) -> Floats:
+    def _logs(self, design: AnyDesign) -> Floats:
         genome = self.caps.prototype.genome_of(design)
         found: Floats = self.truths(np.array([genome], dtype=np.int64))[0]
         return found

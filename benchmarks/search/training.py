@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from nano.data.cache import default_cache
 from nano.data.sets import prepare_sets
-from nano.design.design import Design
+from nano.design.kinds import AnyDesign
 from nano.evaluate.protocol import protocol_named
 from nano.explore.study import StudyFile, parse_study
 from nano.explore.trainer import BuiltIn, Job, Outcome
@@ -34,7 +34,7 @@ def trainer_of(study_json: str) -> tuple[StudyFile, BuiltIn]:
 
 def train(
     trainer: BuiltIn,
-    design: Design,
+    design: AnyDesign,
     stage: str,
     images: int,
     *,

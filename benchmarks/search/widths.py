@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nano.design.genes import Genome
+from nano.design.families import AnyFamily
+from nano.design.genes import Genome, Layout
 from nano.design.prototype import Prototype
 from nano.explore.caps import Caps
 from nano.explore.levels import Floats, Genomes, Levels, active
@@ -13,20 +14,26 @@ from nano.explore.ranges import within_ranges
 _HALVINGS = 24
 
 
-def bounds(prototype: Prototype) -> tuple[Floats, Floats]:
+def bounds(prototype: AnyFamily) -> tuple[Floats, Floats]:
     """Lowest and highest value of every gene."""
     low = np.array([gene.low for gene in prototype.genes], dtype=float)
     high = np.array([gene.high for gene in prototype.genes], dtype=float)
     return low, high
 
 
-def depth_columns(prototype: Prototype) -> list[int]:
+def depth_columns(prototype: AnyFamily) -> list[int]:
     """Columns that count modules; all others are widths."""
-    return [stage.depth for stage in prototype.layout.stages]
+    return [modules.depth for modules in prototype.optional]
 
 
-def masked(prototype: Prototype, genomes: Floats | Genomes, *, held: bool = False) -> Genomes:
-    """`Prototype.masked` of every row: whole, within bounds, 0 where no module is.
+def layout_of(caps: Caps) -> Layout:
+    """Columns of the genome; the problems here are all of densely connected networks."""
+    assert isinstance(caps.prototype, Prototype)
+    return caps.prototype.layout
+
+
+def masked(prototype: AnyFamily, genomes: Floats | Genomes, *, held: bool = False) -> Genomes:
+    """`Family.masked` of every row: whole, within bounds, 0 where no module is.
 
     Args:
         prototype: Of the genomes.
@@ -42,19 +49,19 @@ def masked(prototype: Prototype, genomes: Floats | Genomes, *, held: bool = Fals
     return whole
 
 
-def filled(prototype: Prototype, genomes: Genomes) -> Genomes:
+def filled(prototype: AnyFamily, genomes: Genomes) -> Genomes:
     """Absent modules as copies of the last one of their stage: what more depth would add."""
     full = genomes.copy()
-    for stage in prototype.layout.stages:
-        depth = genomes[:, stage.depth, None]
-        place = np.minimum(np.arange(stage.deepest), depth - 1)
-        for part in (stage.squeeze, stage.expand, stage.width):
+    for modules in prototype.optional:
+        depth = genomes[:, modules.depth, None]
+        for part in modules.parts:
+            place = np.minimum(np.arange(part.stop - part.start), depth - 1)
             full[:, part] = np.take_along_axis(genomes[:, part], place, axis=1)
     return full
 
 
 def scaled(
-    prototype: Prototype, genome: Genome | Floats, factor: float, *, held: bool = False
+    prototype: AnyFamily, genome: Genome | Floats, factor: float, *, held: bool = False
 ) -> Genomes:
     """One row: every width times the factor, depths as they are; see `masked`."""
     row = np.array([genome], dtype=float)

@@ -11,8 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
+from nano.cost.fastdepth import fastdepth_layers, fastdepth_sums
 from nano.cost.layers import Layer, walk
-from nano.design.design import Design, Module
+from nano.design.design import Module
+from nano.design.fastdepth import FastDepthDesign
+from nano.design.kinds import AnyDesign
 
 if TYPE_CHECKING:
     from nano.design.design import Stage, Upconv
@@ -26,7 +29,8 @@ class Cost:
         params: Trainable parameters.
         params_with_statistics: The same plus batch norm's running mean and variance.
         macs: Multiply-adds of convolutions.
-        activations: SELU evaluations; latency depends on them as much as on MACs.
+        activations: Evaluations of the nonlinearity (SELU or ReLU); latency depends on them as
+            much as on MACs.
         bytes: float32 bytes read and written by every operation run one after the other, weights
             included: the traffic of an engine that fuses nothing.
     """
@@ -49,7 +53,8 @@ class ModuleCost:
     """The share of one module (``2.7``, ``up 1A``) or part (``stem``, ``transition 1``).
 
     Attributes:
-        part: ``stem``, ``stage 2``, ``transition 1``, ``bridge``, ``up 3`` or ``head``.
+        part: ``stem``, ``stage 2``, ``transition 1``, ``bridge``, ``up 3`` or ``head``; of a
+            FastDepth ``conv0``, ``up3`` or ``head``.
         unit: The module within the part, ``""`` for the part's own operations.
         width: Channels it hands on (a module of a stage: what it adds).
         size: Height and width of what it hands on.
@@ -63,16 +68,22 @@ class ModuleCost:
     cost: Cost
 
 
-def count_by_module(design: Design, size: tuple[int, int]) -> tuple[ModuleCost, ...]:
+def count_by_module(design: AnyDesign, size: tuple[int, int]) -> tuple[ModuleCost, ...]:
     """Cost of every module and part, in the order of the network.
 
     Raises:
         DesignError: If ``size`` (height, width) does not divide by the design's stride.
     """
     groups: dict[tuple[str, str], list[Layer]] = {}
-    for layer in walk(design, size):
+    for layer in _layers(design, size):
         groups.setdefault((layer.part, layer.unit), []).append(layer)
     return tuple(_share(part, unit, layers) for (part, unit), layers in groups.items())
+
+
+def _layers(design: AnyDesign, size: tuple[int, int]) -> Iterable[Layer]:
+    if isinstance(design, FastDepthDesign):
+        return fastdepth_layers(design, size)
+    return walk(design, size)
 
 
 def _share(part: str, unit: str, layers: list[Layer]) -> ModuleCost:
@@ -101,13 +112,15 @@ def total(layers: Iterable[Layer]) -> Cost:
     )
 
 
-def count(design: Design, size: tuple[int, int]) -> Cost:
+def count(design: AnyDesign, size: tuple[int, int]) -> Cost:
     """Cost of ``design`` on an input of ``size`` (height, width), without walking its layers.
 
     Raises:
         DesignError: If the size does not divide by the design's stride.
     """
     design.check_size(size)
+    if isinstance(design, FastDepthDesign):
+        return _cost(*fastdepth_sums(design.widths, size))
     area = size[0] * size[1] >> 2
     stem = design.stem
     width, taps = stem.width, stem.kernel * stem.kernel * 3
@@ -147,6 +160,10 @@ def count(design: Design, size: tuple[int, int]) -> Cost:
     params += 9 * channels + 1
     macs += 9 * channels * area
     elements += (channels + 1) * area
+    return _cost(params, statistics, macs, activations, elements)
+
+
+def _cost(params: int, statistics: int, macs: int, activations: int, elements: int) -> Cost:
     return Cost(
         params=params,
         params_with_statistics=params + statistics,

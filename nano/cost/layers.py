@@ -19,7 +19,8 @@ class Layer:
     Attributes:
         part: ``stem``, ``stage 2``, ``transition 1``, ``bridge``, ``up 3`` or ``head``.
         unit: The module within the part, ``""`` where there is only one.
-        operation: ``conv``, ``norm``, ``selu``, ``pool``, ``upsample`` or ``concat``.
+        operation: ``conv``, ``norm``, ``selu``, ``relu``, ``pool``, ``upsample``, ``concat`` or
+            ``add``.
         channels: Channels written.
         size: Height and width written.
         params: Trainable parameters.
@@ -40,8 +41,8 @@ class Layer:
 
     @property
     def activations(self) -> int:
-        """SELU evaluations."""
-        return self.channels * _area(self.size) if self.operation == "selu" else 0
+        """Evaluations of a nonlinearity."""
+        return self.channels * _area(self.size) if self.operation in ("selu", "relu") else 0
 
     @property
     def bytes(self) -> int:

@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nano.cost.count import Cost
+from nano.cost.fastdepth import fastdepth_sums
 from nano.design.design import skip_order
+from nano.design.families import AnyFamily
+from nano.design.fastdepth_prototype import FastDepthPrototype, spread_out
 from nano.design.prototype import Prototype
 from nano.errors import DesignError
 
@@ -42,12 +45,13 @@ class PopulationCost:
 
 
 def count_population(
-    genomes: NDArray[np.integer], prototype: Prototype, size: tuple[int, int]
+    genomes: NDArray[np.integer], prototype: AnyFamily, size: tuple[int, int]
 ) -> PopulationCost:
     """Cost of every genome.
 
     Args:
-        genomes: N x genes, as `Prototype.masked` makes them (0 where a module is not there).
+        genomes: N x genes, as `nano.design.family.Family.masked` makes them (0 where a module is
+            not there).
         prototype: The family the genomes belong to.
         size: Input height and width in pixels.
 
@@ -56,9 +60,9 @@ def count_population(
             another family's.
     """
     prototype.preset.check_size(size)
-    if genomes.shape[1:] != (prototype.layout.length,):
+    if genomes.shape[1:] != (len(prototype.genes),):
         raise DesignError(
-            f"prototype {prototype.name}: a population is N x {prototype.layout.length} genes,"
+            f"prototype {prototype.name}: a population is N x {len(prototype.genes)} genes,"
             f" got {' x '.join(map(str, genomes.shape))}"
         )
     chunks = [
@@ -76,15 +80,23 @@ def count_population(
 
 
 def _count_chunk(
-    genomes: NDArray[np.integer], prototype: Prototype, size: tuple[int, int]
+    genomes: NDArray[np.integer], prototype: AnyFamily, size: tuple[int, int]
 ) -> Counts:
     """Rows of params, statistics, macs, activations and elements moved."""
     columns = np.ascontiguousarray(genomes.T, dtype=np.int64)
+    if isinstance(prototype, FastDepthPrototype):
+        return np.stack(fastdepth_sums(spread_out(columns), size))
+    if isinstance(prototype, Prototype):
+        return _depthnet_sums(columns, prototype, size)
+    raise TypeError(f"{type(prototype).__name__}: no closed form for its populations")
+
+
+def _depthnet_sums(columns: Counts, prototype: Prototype, size: tuple[int, int]) -> Counts:
     layout = prototype.layout
     area = size[0] * size[1] >> 2
     stem = columns[layout.stem]
     taps = prototype.preset.stem.kernel**2 * 3
-    total = np.empty((5, len(genomes)), np.int64)
+    total = np.empty((5, columns.shape[1]), np.int64)
     total[0] = stem * (taps + 1)
     total[1] = 0
     total[2] = stem * (taps * area)

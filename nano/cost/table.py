@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from nano.cost.count import count_by_module
-from nano.design.design import Design, Module
+from nano.design.design import Module
+from nano.design.kinds import AnyDesign
 from nano.design.parts import modules_by_part, paper_label
 
 USUAL_KERNEL = 3
@@ -38,7 +39,7 @@ class PartRow:
     macs_share: float
 
 
-def part_rows(design: Design, size: tuple[int, int]) -> list[PartRow]:
+def part_rows(design: AnyDesign, size: tuple[int, int]) -> list[PartRow]:
     """The layer table of a design at an input size (height, width).
 
     Raises:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from nano.errors import DesignError
-from nano.files import canonical_json, from_plain, read_json, short_hash
+from nano.files import canonical_json, short_hash
 
 Width = TypeVar("Width")  # a number of channels, or a column of them
 
@@ -179,13 +178,3 @@ def skip_order(stem: Width, transitions: Sequence[Width]) -> tuple[Width, ...]:
     """
     pooled = [stem, *transitions]
     return (*reversed(pooled[: len(transitions) - 1]), stem)
-
-
-def design_from_plain(plain: Any, where: str) -> Design:
-    """The design in parsed JSON; raises a DesignError that names ``where`` and the field."""
-    return from_plain(Design, plain, where, DesignError)
-
-
-def read_design(path: Path) -> Design:
-    """Read a design.json; raises a DesignError that names the file and what is wrong."""
-    return design_from_plain(read_json(path, DesignError), str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,10 @@ LIMITS = {
     "multiplicity": (0.1, 32),
     "taper": (-2, 2),
     "spread": (0, 1),
+    "multiplier": (0.01, 8),
+    "step": (0.01, 8),
 }
+SPREADS = ("taper", "spread")  # knobs that make layers differ; they do not make networks larger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +94,9 @@ def knob_names(stages: int) -> tuple[str, ...]:
     return ("stem", *numbered, *decoder, "taper", "spread")
 
 
-def check_knobs(knobs: Sequence[Knob], stages: int) -> None:
-    """Raise a DesignError unless these are the knobs of that many stages, within `LIMITS`."""
-    expected, given = knob_names(stages), tuple(knob.name for knob in knobs)
+def check_knobs(knobs: Sequence[Knob], expected: tuple[str, ...]) -> None:
+    """Raise a DesignError unless these are the knobs expected, each within `LIMITS`."""
+    given = tuple(knob.name for knob in knobs)
     if given != expected:
         raise DesignError(f"knobs {', '.join(given)}; expected {', '.join(expected)}")
     for knob in knobs:
@@ -102,3 +106,28 @@ def check_knobs(knobs: Sequence[Knob], stages: int) -> None:
                 f"knob {knob.name} = [{knob.low:g}, {knob.high:g}]:"
                 f" must lie within [{low:g}, {high:g}]"
             )
+
+
+def checked_ranges(
+    ranges: Mapping[str, Sequence[float]], names: Sequence[str]
+) -> dict[str, Sequence[float]]:
+    """The ranges of a study file, each of a knob of ``names`` or of all that are numbered alike.
+
+    Raises:
+        DesignError: For an unknown knob, or what is no [low, high].
+    """
+    known = {*names, *(full.partition(".")[0] for full in names if full[-1].isdecimal())}
+    for name, bounds in ranges.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"knobs: {', '.join(names)}"
+            raise DesignError(f"knob {name!r}: unknown; {hint}")
+        if len(bounds) != 2:
+            raise DesignError(f"knob {name} = {list(bounds)}: write [low, high]")
+    return dict(ranges)
+
+
+def wanted_range(full: str, wanted: Mapping[str, Sequence[float]]) -> Sequence[float] | None:
+    """The range that a study file has for a knob, by its own name or by that of its kind."""
+    base, _, end = full.partition(".")
+    return wanted.get(full, wanted.get(base) if end.isdecimal() else None)

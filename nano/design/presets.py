@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nano.design.design import Design, Module, Stage, Stem, Upconv, read_design
-from nano.design.knobs import Knob, knob_names
+from nano.design.design import Design, Module, Stage, Stem, Upconv
+from nano.design.kinds import AnyDesign, read_design
+from nano.design.knobs import Knob, checked_ranges, knob_names, wanted_range
 from nano.design.prototype import Prototype
 from nano.errors import DesignError
 
@@ -153,7 +153,7 @@ def preset(name: str) -> Design:
     return _PRESETS[name]()
 
 
-def load_design(text: str) -> Design:
+def load_design(text: str) -> AnyDesign:
     """A preset's name, a design.json, or a folder that holds one (a MODEL such as RUN/best).
 
     Raises:
@@ -186,23 +186,9 @@ def prototype(name: str, ranges: Mapping[str, Sequence[float]] | None = None) ->
     """
     design = preset(name)
     stages = len(design.stages)
-    wanted = _checked(ranges or {}, knob_names(stages))
+    wanted = checked_ranges(ranges or {}, knob_names(stages))
     knobs = tuple(_knob(full, _RANGES[name], wanted) for full in knob_names(stages))
     return Prototype(name=name, preset=design, knobs=knobs)
-
-
-def _checked(
-    ranges: Mapping[str, Sequence[float]], names: Sequence[str]
-) -> dict[str, Sequence[float]]:
-    known = {*names, *(full.partition(".")[0] for full in names if full[-1].isdecimal())}
-    for name, bounds in ranges.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"knobs: {', '.join(names)}"
-            raise DesignError(f"knob {name!r}: unknown; {hint}")
-        if len(bounds) != 2:
-            raise DesignError(f"knob {name} = {list(bounds)}: write [low, high]")
-    return dict(ranges)
 
 
 def _knob(
@@ -211,7 +197,7 @@ def _knob(
     wanted: Mapping[str, Sequence[float]],
 ) -> Knob:
     base, _, end = full.partition(".")
-    chosen = wanted.get(full, wanted.get(base) if end.isdecimal() else None)
+    chosen = wanted_range(full, wanted)
     if chosen is None:
         entry = own.get(full, own.get(base))
         assert entry is not None, full

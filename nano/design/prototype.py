@@ -16,39 +16,22 @@ from random import Random
 from typing import SupportsIndex
 
 from nano.design.design import Design, Module, Stage, Stem, Upconv, skip_order
+from nano.design.family import Family, Optional, jitter
 from nano.design.genes import Gene, Genome, Layout, genes_of, layout_of
-from nano.design.knobs import Knob, Knobs, check_knobs
+from nano.design.knobs import Knobs, check_knobs, knob_names
 from nano.errors import DesignError
-from nano.files import canonical_json, short_hash
 from nano.seeds import derive_seed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prototype:
-    """A family of designs around a preset.
+class Prototype(Family[Design]):
+    """The family of densely connected designs around a preset.
 
-    Attributes:
-        name: For messages and reports.
-        preset: The design that seeds the search; fixes stages, kernels and module kinds.
-        knobs: In the order of `knob_names`.
+    The preset fixes stages, kernels and module kinds; knobs are in the order of `knob_names`.
     """
 
-    name: str
-    preset: Design
-    knobs: tuple[Knob, ...]
-
     def __post_init__(self) -> None:
-        check_knobs(self.knobs, len(self.preset.stages))
-
-    @cached_property
-    def knob(self) -> dict[str, Knob]:
-        """Knobs by name."""
-        return {knob.name: knob for knob in self.knobs}
-
-    @cached_property
-    def space(self) -> str:
-        """Short hash of the space: equal ranges around an equal preset, equal hash."""
-        return short_hash(canonical_json([self.preset, self.knobs]))
+        check_knobs(self.knobs, knob_names(len(self.preset.stages)))
 
     @cached_property
     def layout(self) -> Layout:
@@ -60,6 +43,41 @@ class Prototype:
     def genes(self) -> tuple[Gene, ...]:
         """Every width of every possible module, and the depths: 307 around the paper's topology."""
         return genes_of(self.knob, self.layout)
+
+    @cached_property
+    def optional(self) -> tuple[Optional, ...]:
+        """The modules of every stage."""
+        return tuple(
+            Optional(depth=stage.depth, parts=(stage.squeeze, stage.expand, stage.width))
+            for stage in self.layout.stages
+        )
+
+    @cached_property
+    def groups(self) -> dict[str, tuple[int, ...]]:
+        """``stem``, ``stage 3 squeeze``, ``upconv 1 width``, ..."""
+        layout = self.layout
+        found: dict[str, tuple[int, ...]] = {"stem": (layout.stem,)}
+        for number, stage in enumerate(layout.stages, start=1):
+            found[f"stage {number} depth"] = (stage.depth,)
+            for kind in ("squeeze", "expand", "width"):
+                part = getattr(stage, kind)
+                found[f"stage {number} {kind}"] = tuple(range(part.start, part.stop))
+            found[f"stage {number} transition"] = (stage.transition,)
+        for number in range(1, len(layout.stages) + 1):
+            first = layout.decoder + 4 * (number - 1)
+            found[f"upconv {number} expand"] = (first, first + 2)
+            found[f"upconv {number} width"] = (first + 1, first + 3)
+        return found
+
+    @cached_property
+    def parts(self) -> tuple[tuple[slice, ...], ...]:
+        """The stem; of every stage its modules and its transition; the units of every upconv."""
+        layout = self.layout
+        found: list[tuple[slice, ...]] = [(_one(layout.stem),)]
+        for stage in layout.stages:
+            found += [(stage.squeeze, stage.expand, stage.width), (_one(stage.transition),)]
+        units = range(layout.decoder, layout.length, 2)
+        return (*found, *((_one(unit), _one(unit + 1)) for unit in units))
 
     # --- knobs and seed -> genome -> design ------------------------------------------------------
 
@@ -96,7 +114,7 @@ class Prototype:
             reads = channels + skip
             for _ in "ab":
                 expand, own = genes[len(genome)], genes[len(genome) + 1]
-                channels = own.clip(width * _jitter(k["spread"], random))
+                channels = own.clip(width * jitter(k["spread"], random.gauss(0, 1)))
                 genome += [expand.clip(ratio * reads), channels]
                 reads = channels
         return tuple(genome)
@@ -115,20 +133,11 @@ class Prototype:
         growth = k[f"growth.{number}"] / _mean(tapered)
         modules = []
         for taper in tapered:
-            width = width_gene.clip(growth * taper * _jitter(spread, random))
-            squeeze = squeeze_gene.clip(k[f"squeeze.{number}"] * _jitter(spread, random))
-            expand = squeeze * k[f"expansion.{number}"] * _jitter(spread, random)
+            width = width_gene.clip(growth * taper * jitter(spread, random.gauss(0, 1)))
+            squeeze = squeeze_gene.clip(k[f"squeeze.{number}"] * jitter(spread, random.gauss(0, 1)))
+            expand = squeeze * k[f"expansion.{number}"] * jitter(spread, random.gauss(0, 1))
             modules.append((squeeze, expand_gene.clip(expand), width))
         return modules
-
-    def masked(self, genome: Sequence[float]) -> Genome:
-        """Whole numbers within the genes' bounds, and 0 for modules beyond a stage's depth."""
-        clipped = [gene.clip(value) for value, gene in zip(genome, self.genes, strict=True)]
-        for columns in self.layout.stages:
-            depth = clipped[columns.depth]
-            for part in (columns.squeeze, columns.expand, columns.width):
-                clipped[part.start + depth : part.stop] = [0] * (columns.deepest - depth)
-        return tuple(clipped)
 
     def design(self, genome: Collection[SupportsIndex]) -> Design:
         """The network of a genome (as `masked` makes it), or of a row of a population."""
@@ -169,7 +178,7 @@ class Prototype:
         Raises:
             DesignError: If the design has another topology or a width out of the genes' bounds.
         """
-        self._check_stages(design)
+        self.check_kind(design)
         genome = [0] * self.layout.length
         genome[self.layout.stem] = design.stem.width
         for columns, stage in zip(self.layout.stages, design.stages, strict=True):
@@ -200,18 +209,10 @@ class Prototype:
             )
         return tuple(genome)
 
-    def expressed(self, design: Design) -> Genome | None:
-        """The genome of a design, or None where the genes cannot express it."""
-        try:
-            return self.genome_of(design)
-        except DesignError:
-            return None
-
-    def nearest_genome(self, design: Design) -> Genome:
-        """The genome of a design, or that of its knobs where it lies outside the genes' bounds."""
-        return self.expressed(design) or self.expand(self.knobs_of(design), 0)
-
-    def _check_stages(self, design: Design) -> None:
+    def check_kind(self, design: object) -> None:
+        """Raise a DesignError unless it is densely connected with as many stages."""
+        if not isinstance(design, Design):
+            raise DesignError(f"prototype {self.name} is densely connected, the design is not")
         if len(design.stages) != len(self.layout.stages):
             raise DesignError(
                 f"prototype {self.name} has {len(self.layout.stages)} stages,"
@@ -224,7 +225,7 @@ class Prototype:
         Raises:
             DesignError: If the design has another number of stages.
         """
-        self._check_stages(design)
+        self.check_kind(design)
         values: dict[str, float] = {"stem": design.stem.width}
         channels = design.stem.width
         for number, stage in enumerate(design.stages, start=1):
@@ -253,48 +254,9 @@ class Prototype:
             "multiplicity.last": (last.a.expand or 1) / (reads + design.skips[-1]),
         }
 
-    # --- sizes -----------------------------------------------------------------------------------
 
-    def smallest(self) -> Design:
-        """The cheapest design of the knobs: every one at its low end, modules alike."""
-        low = {knob.name: knob.low for knob in self.knobs} | {"taper": 0.0, "spread": 0.0}
-        return self.design(self.expand(low, 0))
-
-    def largest(self) -> Design:
-        """The dearest design of the knobs, modules alike."""
-        high = {knob.name: knob.high for knob in self.knobs} | {"taper": 0.0, "spread": 0.0}
-        return self.design(self.expand(high, 0))
-
-    def shrunk(self, knobs: Knobs, share: float) -> dict[str, float]:
-        """Knobs drawn towards their low ends: share 1 leaves them, 0 gives the smallest design."""
-        even = {"taper", "spread"}
-        drawn = {
-            knob.name: knob.at(knob.share(knob.clip(knobs[knob.name])) * share)
-            for knob in self.knobs
-            if knob.name not in even
-        }
-        return drawn | {name: self.knob[name].clip(knobs[name] * share) for name in even}
-
-    def count_designs(self) -> float:
-        """How many genomes the genes allow: log10 of the number."""
-        total = 0.0
-        for columns in self.layout.stages:
-            depth = self.genes[columns.depth]
-            per_module = sum(
-                math.log10(self.genes[part.start].high - self.genes[part.start].low + 1)
-                for part in (columns.squeeze, columns.expand, columns.width)
-            )
-            choices = depth.high - depth.low + 1
-            total += depth.high * per_module
-            total += math.log10(sum(10 ** (-i * per_module) for i in range(choices)))
-        single = [self.layout.stem, *(columns.transition for columns in self.layout.stages)]
-        single += range(self.layout.decoder, self.layout.length)
-        return total + sum(math.log10(self.genes[i].high - self.genes[i].low + 1) for i in single)
-
-
-def _jitter(spread: float, random: Random) -> float:
-    """A log-normal factor of mean one: ``spread`` makes modules differ, not networks grow."""
-    return math.exp(spread * random.gauss(0, 1) - spread * spread / 2)
+def _one(column: int) -> slice:
+    return slice(column, column + 1)
 
 
 def _between(first: float, last: float, share: float) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nano.cost.count import Cost, count
-from nano.design.design import Design
+from nano.design.families import AnyFamily
+from nano.design.kinds import AnyDesign
 from nano.design.knobs import Knobs
-from nano.design.prototype import Prototype
 from nano.errors import StudyError
 from nano.score import Requirements
 
@@ -16,15 +16,15 @@ from nano.score import Requirements
 class Caps:
     """The bounds on parameters, MACs, activations and bytes, at one size."""
 
-    prototype: Prototype
+    prototype: AnyFamily
     requirements: Requirements
     size: tuple[int, int]
 
-    def cost(self, design: Design) -> Cost:
+    def cost(self, design: AnyDesign) -> Cost:
         """What the design costs at the study's size."""
         return count(design, self.size)
 
-    def fit(self, design: Design) -> bool:
+    def fit(self, design: AnyDesign) -> bool:
         """Whether every counted bound is met, its safety included."""
         counted = self.requirements.counted
         return counted.met(counted.margins(self.cost(design).values()), with_safety=True)
@@ -55,7 +55,7 @@ class Caps:
                 high = middle
         return self.prototype.shrunk(knobs, low)
 
-    def first(self) -> dict[str, Design]:
+    def first(self) -> dict[str, AnyDesign]:
         """What a study begins with: the prototype, and the same shrunk if it is over a cap."""
         preset = self.prototype.preset
         first = {"prototype": preset}

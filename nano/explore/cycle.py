@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from nano.design.design import Design
+from nano.design.kinds import AnyDesign
 from nano.explore.belief import log_bounds, probabilities
 from nano.explore.caps import Caps
 from nano.explore.generator import Generator, Theta
@@ -131,9 +131,9 @@ class GeneratorInquisitor:
         theta = self.generator.learned(theta, elites, np.linspace(1.0, 0.3, len(elites)))
         return Mind(theta=theta, elites=elites, inquisitor=inquisitor)
 
-    def _genomes(self, designs: Sequence[Design]) -> Genomes:
+    def _genomes(self, designs: Sequence[AnyDesign]) -> Genomes:
         rows = [row for design in designs if (row := self._genome(design)) is not None]
-        return np.array(rows, np.int64).reshape(-1, self._caps.prototype.layout.length)
+        return np.array(rows, np.int64).reshape(-1, len(self._caps.prototype.genes))
 
     def _first(self) -> Genomes:
         """1 x D: the prototype within the caps; or a middling network of the space."""

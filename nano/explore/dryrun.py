@@ -19,7 +19,7 @@ from nano.cost.count import count
 from nano.cost.population import count_population
 from nano.data.sample import DepthSet, Truth
 from nano.data.sets import AnyTable, KittiTable, ScenesTable, sources
-from nano.design.design import Design
+from nano.design.kinds import AnyDesign
 from nano.errors import DataError
 from nano.explore.caps import Caps
 from nano.explore.findings import CHANCES
@@ -100,7 +100,7 @@ def dry_run(
     return 0
 
 
-def _named(caps: Caps) -> dict[str, Design]:
+def _named(caps: Caps) -> dict[str, AnyDesign]:
     prototype = caps.prototype
     knobs = prototype.knobs_of(prototype.preset)
     shrunk = prototype.design(prototype.expand(caps.shrink(knobs, 0), 0))
@@ -216,9 +216,10 @@ def _predict(
     }
 
 
-def _time(design: Design, study: StudyFile) -> Timing:
+def _time(design: AnyDesign, study: StudyFile) -> Timing:
     import torch
 
+    from nano.networks.catalog import architecture_of
     from nano.train.loop import Stopped, train
 
     height, width = study.size
@@ -237,7 +238,7 @@ def _time(design: Design, study: StudyFile) -> Timing:
     before = _peak_bytes()
     with suppress(Stopped):
         train(
-            design,
+            architecture_of(design),
             recipe.for_images(batch * _MANY_STEPS),
             _made_up(study.size, batch),
             seed=0,

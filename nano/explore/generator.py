@@ -56,14 +56,15 @@ class Generator:
     def directions(self) -> Floats:
         """D x r: all genes, every kind of width over all stages, and every group by itself."""
         groups = self.levels.groups
-        length = self.levels.caps.prototype.layout.length
-        kinds = ("depth", "squeeze", "expand", "width", "transition")
-        whole = [list(groups)]
-        whole += [[name for name in groups if name.endswith(f" {kind}")] for kind in kinds]
-        stages = {name.rpartition(" ")[0] for name in groups if " " in name}
-        whole += [[n for n in groups if n.startswith(f"{stage} ")] for stage in sorted(stages)]
-        whole += [[name] for name in groups]
-        columns = np.zeros((length, len(whole)))
+        named = [name.rpartition(" ") for name in groups if " " in name]
+        kinds = dict.fromkeys(kind for _, _, kind in named)
+        whole = [tuple(groups)]
+        whole += [tuple(n for n in groups if n.endswith(f" {kind}")) for kind in kinds]
+        stages = sorted({stage for stage, _, _ in named})
+        whole += [tuple(n for n in groups if n.startswith(f"{stage} ")) for stage in stages]
+        whole += [(name,) for name in groups]
+        whole = list(dict.fromkeys(whole))  # a family may have one kind of width only
+        columns = np.zeros((len(self.levels.caps.prototype.genes), len(whole)))
         for column, names in enumerate(whole):
             for name in names:
                 columns[groups[name], column] = 1.0

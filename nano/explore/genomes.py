@@ -15,9 +15,9 @@ from typing import Any, Protocol, runtime_checkable
 import optuna
 from optuna.trial import FrozenTrial
 
-from nano.design.design import Design, design_from_plain
 from nano.design.genes import Genome
-from nano.errors import RunError
+from nano.design.kinds import AnyDesign, design_from_plain
+from nano.errors import DesignError, RunError
 from nano.explore.caps import Caps
 from nano.explore.samplers import FIXED, GENOME, NOTES, SEED, Exhausted, WholeSampler
 from nano.records import Evaluation, evaluation_from_plain
@@ -36,7 +36,7 @@ class History:
     """
 
     finished: tuple[Evaluation, ...]
-    pending: tuple[Design, ...] = ()
+    pending: tuple[AnyDesign, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Proposal:
     """A genome to try.
 
     Attributes:
-        genome: As `nano.design.prototype.Prototype.masked` makes it.
+        genome: As `nano.design.family.Family.masked` makes it.
         seed: From which the generator made it.
         notes: What was expected of it and why it was chosen; kept with the trial.
     """
@@ -127,11 +127,9 @@ class GenomeSampler(WholeSampler):
         if place not in self._read:
             where = f"trial {trial.number}"
             evaluation = evaluation_from_plain(trial.user_attrs["evaluation"], where)
-            stages = len(self._caps.prototype.preset.stages)
-            if len(evaluation.design.stages) != stages:
-                raise RunError(
-                    f"{where}: its design has {len(evaluation.design.stages)} stages, this"
-                    f" prototype {stages}: a history of another space"
-                )
+            try:
+                self._caps.prototype.check_kind(evaluation.design)
+            except DesignError as foreign:
+                raise RunError(f"{where}: a history of another space: {foreign}") from foreign
             self._read[place] = evaluation
         return self._read[place]

@@ -47,19 +47,17 @@ class Evidence:
     def summaries(self, genomes: Genomes) -> Floats:
         """Logarithms of the capacity of every part of the network: a dozen numbers, not hundreds.
 
-        Of a stage the sum over its modules, each by the geometric mean of its widths; of each unit
-        of an upconv block that mean; the widths of stem and transitions.
+        Of each part the sum over its modules, each by the geometric mean of its widths.
         """
-        layout = self.levels.caps.prototype.layout
         logs = np.log(np.maximum(genomes.astype(np.float64), 1.0))
         there = self.levels.active(genomes)
-        columns = [logs[:, layout.stem]]
-        for stage in layout.stages:
-            widths = (logs[:, stage.squeeze] + logs[:, stage.expand] + logs[:, stage.width]) / 3
-            capacity = (np.exp(widths) * there[:, stage.width]).sum(axis=1)
-            columns += [np.log(capacity), logs[:, stage.transition]]
-        for unit in range(layout.decoder, layout.length, 2):
-            columns.append(logs[:, unit : unit + 2].mean(axis=1))
+        columns = []
+        for kinds in self.levels.caps.prototype.parts:
+            widths = sum((logs[:, kind] for kind in kinds[1:]), logs[:, kinds[0]]) / len(kinds)
+            if widths.shape[1] > 1:
+                capacity = (np.exp(widths) * there[:, kinds[-1]]).sum(axis=1, keepdims=True)
+                widths = np.log(capacity)
+            columns.append(widths[:, 0])
         return np.stack(columns, axis=1)
 
     @cached_property
@@ -193,7 +191,7 @@ def _fitted(
     evidence: Evidence, genomes: bytes, logs: bytes, level: bytes, count: bytes, start: bytes
 ) -> tuple[Floats, Floats, Hyper]:
     """Remembered, because eight proposals in a row ask for the same."""
-    length = evidence.levels.caps.prototype.layout.length
+    length = len(evidence.levels.caps.prototype.genes)
     points = evidence.of(np.frombuffer(genomes, np.int64).reshape(-1, length))
     outputs = np.frombuffer(logs).reshape(len(points), -1)
     mean, scale = outputs.mean(axis=0), np.maximum(outputs.std(axis=0), 1e-3)

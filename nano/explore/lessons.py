@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nano.design.design import Design
+from nano.design.kinds import AnyDesign
 from nano.explore.inquisitor import Inquisitor
 from nano.explore.levels import Levels
 from nano.records import Lesson, Lessons
@@ -12,7 +12,7 @@ from nano.records import Lesson, Lessons
 WIDENED = 1.1  # by how much a part is widened
 
 
-def lessons(inquisitor: Inquisitor, levels: Levels, around: Design) -> Lessons:
+def lessons(inquisitor: Inquisitor, levels: Levels, around: AnyDesign) -> Lessons:
     """What is expected of a design when one part of it gets a tenth wider.
 
     Costs are exact, delta1 is the inquisitor's expectation. A module too narrow to grow by a tenth

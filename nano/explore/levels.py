@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nano.cost.population import PopulationCost, count_population
-from nano.design.prototype import Prototype
+from nano.design.families import AnyFamily
 from nano.explore.caps import Caps
 from nano.explore.ranges import within_ranges
 
@@ -24,13 +24,12 @@ Flags = NDArray[np.bool_]
 _HALVINGS = 12  # of the share of a genome that is kept: to a four-thousandth
 
 
-def active(prototype: Prototype, genomes: Genomes | Floats) -> Flags:
-    """Which genes N x D mean something: those of modules within their stage's depth."""
+def active(prototype: AnyFamily, genomes: Genomes | Floats) -> Flags:
+    """Which genes N x D mean something: not those of modules beyond their stage's depth."""
     flags = np.ones(genomes.shape, np.bool_)
-    for stage in prototype.layout.stages:
-        there = np.arange(stage.deepest) < genomes[:, stage.depth, None]
-        for part in (stage.squeeze, stage.expand, stage.width):
-            flags[:, part] = there
+    for modules in prototype.optional:
+        for part in modules.parts:
+            flags[:, part] = np.arange(part.stop - part.start) < genomes[:, modules.depth, None]
     return flags
 
 
@@ -51,7 +50,7 @@ class Levels:
 
     @cached_property
     def _depths(self) -> NDArray[np.intp]:
-        return np.array([stage.depth for stage in self.caps.prototype.layout.stages])
+        return np.array([modules.depth for modules in self.caps.prototype.optional], np.intp)
 
     def _scaled(self, values: Floats) -> Floats:
         """Logarithms of widths; depths as they are. Along the last axis."""
@@ -66,7 +65,7 @@ class Levels:
         return np.clip(levels, 0.0, 1.0) * self.active(genomes)
 
     def genomes(self, levels: Floats) -> Genomes:
-        """The nearest genomes N x D, masked as `Prototype.masked` does."""
+        """The nearest genomes N x D, masked as `nano.design.family.Family.masked` does."""
         found = np.rint(self._widths(levels)).astype(np.int64)
         return found * self.active(found)
 
@@ -99,19 +98,7 @@ class Levels:
     @cached_property
     def groups(self) -> dict[str, NDArray[np.intp]]:
         """Columns by what a person would call them: ``stage 3 squeeze``, ``upconv 1 width``."""
-        layout = self.caps.prototype.layout
-        found = {"stem": np.array([layout.stem])}
-        for number, stage in enumerate(layout.stages, start=1):
-            columns = np.arange(layout.length)
-            found[f"stage {number} depth"] = np.array([stage.depth])
-            for kind in ("squeeze", "expand", "width"):
-                found[f"stage {number} {kind}"] = columns[getattr(stage, kind)]
-            found[f"stage {number} transition"] = np.array([stage.transition])
-        for number in range(1, len(layout.stages) + 1):
-            first = layout.decoder + 4 * (number - 1)
-            found[f"upconv {number} expand"] = np.array([first, first + 2])
-            found[f"upconv {number} width"] = np.array([first + 1, first + 3])
-        return found
+        return {name: np.array(own) for name, own in self.caps.prototype.groups.items()}
 
     # --- exact caps ------------------------------------------------------------------------------
 

@@ -11,20 +11,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nano.design.design import skip_order
+from nano.design.families import AnyFamily
+from nano.design.fastdepth_prototype import FastDepthPrototype
 from nano.design.prototype import Prototype
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
-def within_ranges(prototype: Prototype, widths: Floats, active: Flags) -> Floats:
-    """Widths N x D scaled, group by group, until what `Prototype.knobs_of` reads lies in range.
+def within_ranges(prototype: AnyFamily, widths: Floats, active: Flags) -> Floats:
+    """Widths N x D scaled, group by group, until what `Family.knobs_of` reads lies in range.
 
     Args:
         prototype: Its knobs have the ranges.
         widths: One genome a row; need not be whole.
         active: N x D, the genes that mean something.
     """
+    if isinstance(prototype, FastDepthPrototype):
+        return _within_multipliers(prototype, widths)
+    if isinstance(prototype, Prototype):
+        return _within_means(prototype, widths, active)
+    raise TypeError(f"{type(prototype).__name__}: unknown what its knobs hold together")
+
+
+def _within_multipliers(prototype: FastDepthPrototype, widths: Floats) -> Floats:
+    """The geometric mean of a stage's widths over the preset's."""
+    found = widths.copy()
+    usual = np.array(prototype.usual, np.float64)
+    for name, own in prototype.columns.items():
+        columns, knob = list(own), prototype.knob[name]
+        ratios = np.exp(np.log(found[:, columns] / usual[columns]).mean(axis=1, keepdims=True))
+        found[:, columns] *= np.clip(ratios, knob.low, knob.high) / ratios
+    return found
+
+
+def _within_means(prototype: Prototype, widths: Floats, active: Flags) -> Floats:
     found = widths.copy()
     layout, knob = prototype.layout, prototype.knob
     channels = stem = found[:, layout.stem]

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nano.design.design import Design
 from nano.design.genes import Genome
+from nano.design.kinds import AnyDesign
 from nano.explore.gp import Fidelity, Floats
 from nano.explore.levels import Genomes
 from nano.records import METRICS, Accuracy, Confirmation, Evaluation
@@ -97,7 +97,7 @@ def log_errors(accuracy: Accuracy, metrics: Sequence[str] = ALWAYS) -> tuple[flo
 
 def collect(
     evaluations: Sequence[Evaluation],
-    genome: Callable[[Design], Genome | None],
+    genome: Callable[[AnyDesign], Genome | None],
     final: str,
     requirements: Requirements,
 ) -> Readings:

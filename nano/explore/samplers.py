@@ -20,8 +20,8 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from nano.design.families import AnyFamily
 from nano.design.knobs import Knob
-from nano.design.prototype import Prototype
 from nano.errors import NanoError
 from nano.explore.caps import Caps
 from nano.seeds import derive_seed
@@ -39,13 +39,13 @@ class Exhausted(NanoError):
     """No new design within the caps was found: few or none are left that were not tried."""
 
 
-def space(prototype: Prototype) -> dict[str, BaseDistribution]:
+def space(prototype: AnyFamily) -> dict[str, BaseDistribution]:
     """Optuna's distributions of the knobs and of the seed."""
     knobs = {knob.name: _distribution(knob) for knob in prototype.knobs}
     return {**knobs, SEED: IntDistribution(0, 2**31 - 1)}
 
 
-def open_parameter(prototype: Prototype, name: str, seed: int, number: int) -> Any:
+def open_parameter(prototype: AnyFamily, name: str, seed: int, number: int) -> Any:
     """A parameter that an enqueued trial left open: the preset's value, or a seed of its own."""
     if name == SEED:
         return derive_seed(seed, "open", number)
@@ -58,7 +58,7 @@ def _distribution(knob: Knob) -> BaseDistribution:
     return FloatDistribution(knob.low, knob.high, log=knob.log)
 
 
-def sampler_factory(kind: str, prototype: Prototype, trials: int) -> SamplerFactory:
+def sampler_factory(kind: str, prototype: AnyFamily, trials: int) -> SamplerFactory:
     """A maker of inner samplers by name; each gets the seed of one proposal."""
     population = max(8, min(50, trials // 4))
     factories: dict[str, SamplerFactory] = {
@@ -212,7 +212,7 @@ class EvolutionSampler(BaseSampler):
     mutated = 4.0  # knobs mutated on average
     step = 0.15  # sd of a mutation as a share of the knob's range
 
-    def __init__(self, prototype: Prototype, seed: int) -> None:
+    def __init__(self, prototype: AnyFamily, seed: int) -> None:
         self._prototype = prototype
         self._random = Random(seed)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nano.cost.count import count
-from nano.design.design import Design
+from nano.design.kinds import AnyDesign
 from nano.errors import Diverged, Raised
 from nano.explore.folder import RunFolder
 from nano.explore.trainer import Job, Outcome, Trainer
@@ -272,7 +272,7 @@ def _sd(values: Sequence[float]) -> float | None:
 
 def counted(
     number: int,
-    design: Design,
+    design: AnyDesign,
     *,
     origin: str,
     seed: int,

@@ -20,8 +20,8 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from nano.design.design import Design, design_from_plain
-from nano.design.prototype import Prototype
+from nano.design.families import AnyFamily
+from nano.design.kinds import AnyDesign, design_from_plain
 from nano.errors import RunError
 from nano.explore.folder import held, is_held
 from nano.explore.promotion import Outlook
@@ -40,7 +40,7 @@ class Asked:
     """A trial to evaluate."""
 
     number: int
-    design: Design
+    design: AnyDesign
     seed: int
     origin: str
     proposal: Mapping[str, Any] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Store:
         storage: BaseStorage,
         name: str,
         sampler: optuna.samplers.BaseSampler,
-        prototype: Prototype,
+        prototype: AnyFamily,
         *,
         owner: Path,
         penalised: bool = False,
@@ -100,7 +100,9 @@ class Store:
         """Whether the study has yet to be set up."""
         return "study" not in self.study.user_attrs
 
-    def claim(self, plain: Mapping[str, Any], space_hash: str, first: Mapping[str, Design]) -> None:
+    def claim(
+        self, plain: Mapping[str, Any], space_hash: str, first: Mapping[str, AnyDesign]
+    ) -> None:
         """Tie the stored study to this study file, or find that it is the same.
 
         Args:
@@ -131,7 +133,7 @@ class Store:
             )
 
     def _set_up(
-        self, plain: Mapping[str, Any], space_hash: str, first: Mapping[str, Design]
+        self, plain: Mapping[str, Any], space_hash: str, first: Mapping[str, AnyDesign]
     ) -> None:
         """Each step may be the last before a kill; the next start goes on from there."""
         queued = {trial.user_attrs.get("origin") for trial in self.trials()}
@@ -144,7 +146,7 @@ class Store:
         self.study.set_user_attr("space", space_hash)
         self.study.set_user_attr("study", dict(plain))  # last: it says that all of this is done
 
-    def _enqueue(self, design: Design, origin: str) -> None:
+    def _enqueue(self, design: AnyDesign, origin: str) -> None:
         """Queue a given design; its knobs are the nearest ones."""
         self.study.enqueue_trial(
             {**self._prototype.knobs_of(design), SEED: 0},
@@ -319,7 +321,7 @@ class Store:
         return is_held(Path(owner["lock"]))
 
 
-def _identity(design: Design) -> dict[str, Any]:
+def _identity(design: AnyDesign) -> dict[str, Any]:
     """A trial can be rebuilt from this alone."""
     return {"key": design.key, "design": to_plain(design)}
 

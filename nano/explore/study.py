@@ -18,8 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from nano.data.file_tables import FolderTable
 from nano.data.sets import AnyTable, DataTable, ScenesTable, check_splits, truth_kind
-from nano.design.presets import PRESETS, preset, prototype
-from nano.design.prototype import Prototype
+from nano.design.families import FAMILIES, AnyFamily, check_preset, family_around
 from nano.errors import InputError, StudyError
 from nano.evaluate.protocol import PROTOCOLS
 from nano.evaluate.run import check_truth
@@ -46,9 +45,18 @@ class _Table(BaseModel):
 class PrototypeTable(_Table):
     """[prototype]: the family that is searched."""
 
-    name: Literal["depthnet"] = Field(default="depthnet", description="the only family so far")
+    name: Literal["depthnet", "fastdepth"] = Field(
+        default="depthnet",
+        description="depthnet: densely connected modules, every one of its own widths; fastdepth: a"
+        " MobileNet and a decoder of separable convolutions, of which the widths are free",
+    )
     preset: str = Field(
-        default="depthnet-small", description=f"the design that seeds it: {', '.join(PRESETS)}"
+        default=FAMILIES["depthnet"].usual,
+        description="the design that seeds it; "
+        + "; ".join(
+            f"{name}: {', '.join(family.presets)} (usually {family.usual})"
+            for name, family in FAMILIES.items()
+        ),
     )
     ranges: dict[str, tuple[float, float]] = Field(
         default_factory=dict,
@@ -217,9 +225,10 @@ class StudyFile(_Table):
             )
         return recipe
 
-    def family(self) -> Prototype:
+    def family(self) -> AnyFamily:
         """The prototype with the study's ranges."""
-        return prototype(self.prototype.preset, self.prototype.ranges)
+        table = self.prototype
+        return family_around(table.name, table.preset, table.ranges)
 
     def trainings(self) -> tuple[tuple[str, int], ...]:
         """(stage, training images) of every rung and of the final training, in order."""
@@ -296,7 +305,10 @@ def check_study(study: StudyFile, origin: Origin) -> None:
     checks: list[tuple[tuple[str, ...], Callable[[], object]]] = [
         *((("require", item[0]), partial(_requirement, *item)) for item in study.require.items()),
         (("stages", "recipe"), study.recipe),
-        (("prototype", "preset"), lambda: preset(study.prototype.preset)),
+        (
+            ("prototype", "preset"),
+            lambda: check_preset(study.prototype.name, study.prototype.preset),
+        ),
         (("prototype", "ranges"), study.family),
         (("data", "size"), lambda: study.family().preset.check_size(study.size)),
         (("data", "protocol"), lambda: _check_protocol(study.data)),
@@ -367,10 +379,20 @@ def _plainer(plain: Mapping[str, Any]) -> dict[str, Any]:
     data, prototype = plain.get("data", {}), plain.get("prototype")
     if isinstance(data, Mapping) and "set" not in data:
         plain["data"] = {"set": "scenes", **data}  # the kinds of data are told apart by it
-    if isinstance(prototype, Mapping) and isinstance(prototype.get("ranges"), Mapping):
-        # growth.3 = [4, 8] is a table in a table to TOML, and one knob to us.
-        plain["prototype"] = {**prototype, "ranges": dict(_flat(prototype["ranges"]))}
+    if isinstance(prototype, Mapping):
+        plain["prototype"] = _plainer_prototype(prototype)
     return plain
+
+
+def _plainer_prototype(prototype: Mapping[str, Any]) -> dict[str, Any]:
+    prototype = dict(prototype)
+    name, ranges = prototype.get("name"), prototype.get("ranges")
+    if "preset" not in prototype and isinstance(name, str) and name in FAMILIES:
+        prototype["preset"] = FAMILIES[name].usual
+    if isinstance(ranges, Mapping):
+        # growth.3 = [4, 8] is a table in a table to TOML, and one knob to us.
+        prototype["ranges"] = dict(_flat(ranges))
+    return prototype
 
 
 def _anchor_roots(plain: dict[str, Any], base: Path, where: str) -> None:

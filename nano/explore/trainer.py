@@ -21,14 +21,15 @@ from torch import nn
 
 from nano.data.sample import network_input
 from nano.data.sets import Sets
-from nano.design.design import Design
+from nano.design.kinds import AnyDesign
 from nano.errors import Diverged, Raised, StudyError
 from nano.evaluate.panels import panel_of
 from nano.evaluate.run import Result, evaluate
 from nano.files import from_plain, to_plain
-from nano.networks.depthnet import DepthNet, build
+from nano.networks.catalog import architecture_of
 from nano.networks.health import alive
 from nano.networks.model import Model, save_model
+from nano.networks.start import started
 from nano.records import METRICS, Accuracy
 from nano.records import Protocol as DepthProtocol
 from nano.seeds import derive_seed
@@ -53,7 +54,7 @@ class Job:
         checkpoint: File that lets an interrupted training go on.
     """
 
-    design: Design
+    design: AnyDesign
     stage: str
     images: int
     seed: int
@@ -86,7 +87,7 @@ class Outcome:
 class Trainer(Protocol):
     """Gives a design its accuracy."""
 
-    def probe(self, design: Design, seed: int) -> str | None:
+    def probe(self, design: AnyDesign, seed: int) -> str | None:
         """Why the design is dead at its start, or None."""
 
     def run(self, job: Job, stop: Callable[[], bool]) -> Outcome:
@@ -111,17 +112,18 @@ class BuiltIn:
     study_seed: int
     device: str = "cpu"
 
-    def probe(self, design: Design, seed: int) -> str | None:
+    def probe(self, design: AnyDesign, seed: int) -> str | None:
         """Stimulus and reaction at the start; see `nano.networks.health`."""
         import torch
 
         images = torch.from_numpy(self.sets.train.images[:PROBE_IMAGES].copy())
-        return alive(build(design, seed), network_input(images))
+        network = started(architecture_of(design), self.sets.train.size, seed)
+        return alive(network, network_input(images))
 
     def run(self, job: Job, stop: Callable[[], bool]) -> Outcome:
         """Train by the recipe, evaluate, draw the panel; keep the model when confirming."""
         trained = train(
-            job.design,
+            architecture_of(job.design),
             self.recipe.for_images(job.images),
             self.sets.train,
             seed=job.seed,
@@ -154,9 +156,8 @@ class BuiltIn:
         return result
 
     def _keep(self, network: nn.Module, job: Job) -> None:
-        assert isinstance(network, DepthNet)
         model = Model(
-            design=job.design,
+            design=architecture_of(job.design),
             network=network,
             target=self.recipe.target,
             size=self.sets.train.size,
@@ -175,7 +176,7 @@ class UserFunction:
     function: Callable[..., Any]
     name: str
 
-    def probe(self, design: Design, seed: int) -> str | None:
+    def probe(self, design: AnyDesign, seed: int) -> str | None:
         """Nothing is known about the start of somebody else's training."""
         return None
 

@@ -14,11 +14,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nano.design.design import Design, design_from_plain
+from nano.design.design import Design
+from nano.design.fastdepth import FULL, PRUNED, FastDepthDesign
+from nano.design.fastdepth_prototype import PRESETS as FASTDEPTHS
+from nano.design.fastdepth_prototype import fastdepth_preset
+from nano.design.kinds import AnyDesign, design_from_plain
 from nano.design.presets import PRESETS, preset
 from nano.errors import DesignError
 from nano.files import canonical_json, read_json, short_hash, to_plain
-from nano.networks import fastdepth_widths
 
 if TYPE_CHECKING:
     from torch import nn
@@ -129,7 +132,7 @@ _FASTDEPTH = Baseline(
     network="fastdepth",
     paper="Wofk et al. 2019, FastDepth: Fast Monocular Depth Estimation on Embedded Systems",
     size=(224, 224),
-    widths=fastdepth_widths.FULL,
+    widths=FULL,
     build=_fastdepth,
 )
 BASELINES: dict[str, Baseline] = {
@@ -145,7 +148,7 @@ BASELINES: dict[str, Baseline] = {
         build=_dorn,
     ),
     "fastdepth": _FASTDEPTH,
-    "fastdepth-pruned": replace(_FASTDEPTH, widths=fastdepth_widths.PRUNED),
+    "fastdepth-pruned": replace(_FASTDEPTH, widths=PRUNED),
     "resnet18": Baseline(
         network="resnet18",
         paper="Godard et al. 2019, Digging Into Self-Supervised Monocular Depth Estimation",
@@ -172,11 +175,13 @@ def load_architecture(text: str) -> Architecture:
         return BASELINES[text]
     if text in PRESETS:
         return preset(text)
+    if text in FASTDEPTHS:
+        return architecture_of(fastdepth_preset(text))
     path = Path(text)
     if path.is_dir():
         path = path / DESIGN_FILE
     if not path.exists():
-        names = (*PRESETS, *BASELINES)
+        names = tuple(dict.fromkeys((*PRESETS, *FASTDEPTHS, *BASELINES)))
         near = difflib.get_close_matches(text, names, n=1)
         hint = f"perhaps {near[0]!r}? " if near else ""
         raise DesignError(
@@ -191,7 +196,14 @@ def read_architecture(path: Path) -> Architecture:
     plain = read_json(path, DesignError)
     if isinstance(plain, Mapping) and "network" in plain:
         return _baseline_from_plain(plain, str(path))
-    return design_from_plain(plain, str(path))
+    return architecture_of(design_from_plain(plain, str(path)))
+
+
+def architecture_of(design: AnyDesign) -> Architecture:
+    """What builds a design of any family: a FastDepth is the published one with other widths."""
+    if isinstance(design, FastDepthDesign):
+        return replace(BASELINES["fastdepth"], widths=design.widths)
+    return design
 
 
 def _baseline_from_plain(plain: Mapping[str, Any], where: str) -> Baseline:

@@ -2,7 +2,7 @@
 
 Wofk et al. 2019, "FastDepth: Fast Monocular Depth Estimation on Embedded Systems", section III and
 figure 2 (MobileNet-NNConv5, depthwise, skip-add). Its published form is pruned, so every width is
-a parameter (`nano.networks.fastdepth_widths`).
+a parameter (`nano.design.fastdepth`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nano.networks.fastdepth_widths import FULL, SKIPS, STEPS, STRIDES, check_widths
+from nano.design.fastdepth import FULL, SKIPS, STEPS, STRIDES, check_widths
 
 
 class Separable(nn.Sequential):

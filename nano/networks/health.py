@@ -43,7 +43,7 @@ class LayerHealth:
     sd: float
 
 
-def health(network: DepthNet, images: Float[Tensor, "B 3 H W"]) -> tuple[LayerHealth, ...]:
+def health(network: nn.Module, images: Float[Tensor, "B 3 H W"]) -> tuple[LayerHealth, ...]:
     """What every part of the network makes of the images, from the input to the output.
 
     In training mode with batch norm on the images' own statistics, as the first training step
@@ -57,14 +57,14 @@ def health(network: DepthNet, images: Float[Tensor, "B 3 H W"]) -> tuple[LayerHe
     return found
 
 
-def alive(network: DepthNet, images: Float[Tensor, "B 3 H W"]) -> str | None:
+def alive(network: nn.Module, images: Float[Tensor, "B 3 H W"]) -> str | None:
     """None when the signal lives from the input to the output, else the first reason why not.
 
     Judged are the trunk's signals (stem, concatenations, transitions, upconvs, output); one thin
     module may be quiet by the luck of its draw, and its neighbours carry on.
 
     Args:
-        network: As `build` made it.
+        network: As `nano.networks.start.started` made it.
         images: Two or more, different from each other; about zero mean and unit variance.
 
     Raises:
@@ -79,7 +79,7 @@ def alive(network: DepthNet, images: Float[Tensor, "B 3 H W"]) -> str | None:
     return _unmoved(output)
 
 
-def _react(network: DepthNet, images: Tensor) -> tuple[tuple[LayerHealth, ...], Tensor]:
+def _react(network: nn.Module, images: Tensor) -> tuple[tuple[LayerHealth, ...], Tensor]:
     """Statistics of each signal in reading order, and the output."""
     found = [_measure("input", images)]
     # Batch norm writes its running statistics into these copies, not into the network.
@@ -107,7 +107,7 @@ def _training_mode(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _listening(network: DepthNet, found: list[LayerHealth]) -> Iterator[None]:
+def _listening(network: nn.Module, found: list[LayerHealth]) -> Iterator[None]:
     """Append to ``found`` what passes the parts of the network while the context lasts."""
     handles = [
         module.register_forward_hook(_output_hook(name, found))
@@ -122,8 +122,14 @@ def _listening(network: DepthNet, found: list[LayerHealth]) -> Iterator[None]:
             handle.remove()
 
 
-def _listening_points(network: DepthNet) -> Iterator[tuple[str, nn.Module, bool]]:
-    """Name, module, and whether its output (rather than its input) is the signal."""
+def _listening_points(network: nn.Module) -> Iterator[tuple[str, nn.Module, bool]]:
+    """Name, module, and whether its output (rather than its input) is the signal.
+
+    Of a network that is no `DepthNet`: what each of its parts hands on.
+    """
+    if not isinstance(network, DepthNet):
+        yield from ((name, part, True) for name, part in network.named_children())
+        return
     yield "stem", network.stem, True
     for number, stage in enumerate(network.stages, start=1):
         assert isinstance(stage, DenseStage)  # a ModuleList forgets the type

@@ -3,64 +3,153 @@
 Yang et al. 2018, "NetAdapt: Platform-Aware Neural Network Adaptation for Mobile Applications",
 section 3 and algorithm 1: each round asks for a little less of a resource, every layer makes one
 proposal that saves enough by itself, each is trained briefly, and the best of them goes on. The
-resource is whatever ``cost`` tells of widths: MACs (`fastdepth_widths.macs_of`), or milliseconds
-summed from a table that was measured.
+resource is whatever ``cost`` tells of a design: MACs (`nano.cost.count`), or milliseconds summed
+from a table that was measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from nano.design.fastdepth import LAYERS, TIED, FastDepthDesign, Widths
 from nano.errors import DesignError
-from nano.networks.catalog import Baseline, Widths
 from nano.networks.fastdepth import FastDepth
-from nano.networks.fastdepth_widths import STRIDES, tied_widths
 
-STEP = 8  # widths are multiples of it, which processors like (section 3.2)
-Cost: TypeAlias = Callable[[Widths], float]
-# Trains a network briefly, in place, and tells its accuracy: more is better.
-Judge: TypeAlias = Callable[[Baseline, FastDepth], float]
+_HALVINGS = 20  # of what a round asks for: to a millionth
+MULTIPLE = 8  # widths are multiples of it, which processors like (section 3.2)
+Cost: TypeAlias = Callable[[FastDepthDesign], float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Round:
-    """What a round of narrowing chose.
+class Narrowing:
+    """How a design may be narrowed, and down to what.
 
     Attributes:
-        baseline: The network's value, with its new widths.
-        network: Itself, as the judge left it.
-        narrowed: Positions of the widths that changed.
-        cost: Of the new widths.
-        accuracy: What the judge told.
+        cost: What is to be saved, of a design.
+        budget: The cost to reach.
+        ask: What a round has to save, at most; less where no layer can save as much by itself.
+        multiple: New widths are multiples of it.
+        keep: Names of layers that stay as they are.
     """
 
-    baseline: Baseline
+    cost: Cost
+    budget: float
+    ask: float
+    multiple: int = MULTIPLE
+    keep: Collection[str] = ()
+
+    def __post_init__(self) -> None:
+        for layer in self.keep:
+            if layer not in LAYERS:
+                raise DesignError(f"no layer {layer!r} to keep; layers: {', '.join(LAYERS)}")
+
+    def check_reachable(self, design: FastDepthDesign) -> None:
+        """Raise a DesignError unless narrowing can bring the design to the budget."""
+        least = {p: min(self.multiple, design.widths[p]) for group in self._free() for p in group}
+        smallest = FastDepthDesign(
+            widths=tuple(least.get(i, width) for i, width in enumerate(design.widths))
+        )
+        reached = self.cost(smallest)
+        if reached > self.budget:
+            raise DesignError(
+                f"a budget of {self.budget:,.0f} is out of reach: the smallest network,"
+                f" {self.multiple} channels wherever it may be narrowed, costs {reached:,.0f}"
+            )
+
+    def proposals(self, design: FastDepthDesign) -> list[Proposal]:
+        """For each layer the widest narrowing that saves enough, if one does.
+
+        Where none does, half as much is asked, and again.
+
+        Raises:
+            DesignError: Every layer is as narrow as it may be.
+        """
+        now = self.cost(design)
+        for halvings in range(_HALVINGS):
+            limit = now - self.ask / 2**halvings
+            if found := list(self._within(design, max(self.budget, limit))):
+                return found
+        raise DesignError(f"no layer can be narrowed further; the cost is {now:,.0f}")
+
+    def _within(self, design: FastDepthDesign, limit: float) -> Iterator[Proposal]:
+        for positions in self._free():
+            widest = (design.widths[positions[0]] - 1) // self.multiple * self.multiple
+            for width in range(widest, 0, -self.multiple):
+                narrower = FastDepthDesign(
+                    widths=tuple(
+                        width if i in positions else w for i, w in enumerate(design.widths)
+                    )
+                )
+                if self.cost(narrower) <= limit:
+                    yield Proposal(layer=LAYERS[positions[0]], design=narrower)
+                    break
+
+    def _free(self) -> list[tuple[int, ...]]:
+        """Groups of positions of which none is to be kept."""
+        return [group for group in TIED if not any(LAYERS[i] in self.keep for i in group)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """One layer narrower.
+
+    Attributes:
+        layer: Its name; where maps are added, the earlier of the two that change.
+        design: The whole network.
+    """
+
+    layer: str
+    design: FastDepthDesign
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A proposal after its short training.
+
+    Attributes:
+        proposal: Which.
+        network: As it was trained.
+        accuracy: More is better; None where the training diverged.
+    """
+
+    proposal: Proposal
     network: FastDepth
-    narrowed: tuple[int, ...]
-    cost: float
-    accuracy: float
+    accuracy: float | None
 
 
-def proposals(
-    widths: Widths, cost: Cost, budget: float
-) -> Iterator[tuple[tuple[int, ...], Widths]]:
-    """For each layer the widest narrowing that brings the cost to the budget, if one does.
+# Trains a narrowed network briefly and tells its accuracy.
+Judge: TypeAlias = Callable[[Proposal, FastDepth], Judged]
 
-    Yields:
-        Positions that change (two where maps are added), and all widths.
+
+def adapt_round(
+    design: FastDepthDesign, network: FastDepth, narrowing: Narrowing, judge: Judge
+) -> tuple[Judged, dict[str, float | None]]:
+    """One round: the proposal that the judge likes best (the first of equals).
+
+    Returns:
+        It, and what the judge told of every layer's proposal.
+
+    Raises:
+        DesignError: No layer can be narrowed further, or every short training diverged.
     """
-    for positions in tied_widths():
-        widest = (widths[positions[0]] - 1) // STEP * STEP
-        for width in range(widest, 0, -STEP):
-            narrower = tuple(width if i in positions else w for i, w in enumerate(widths))
-            if cost(narrower) <= budget:
-                yield positions, narrower
-                break
+    best: Judged | None = None
+    told: dict[str, float | None] = {}
+    for proposal in narrowing.proposals(design):
+        narrower = narrowed(network, design.widths, proposal.design.widths)
+        judged = judge(proposal, narrower)
+        told[proposal.layer] = accuracy = judged.accuracy
+        if accuracy is None:
+            continue
+        if best is None or best.accuracy is None or accuracy > best.accuracy:
+            best = judged
+    if best is None:
+        raise DesignError("every short training of the round diverged; try a lower rate")
+    return best, told
 
 
 def narrowed(network: FastDepth, old: Widths, new: Widths) -> FastDepth:
@@ -83,75 +172,20 @@ def narrowed(network: FastDepth, old: Widths, new: Widths) -> FastDepth:
     return copy.train(network.training)
 
 
-def adapt_round(
-    baseline: Baseline, network: FastDepth, cost: Cost, budget: float, judge: Judge
-) -> Round:
-    """One round: the proposal that the judge likes best.
-
-    Raises:
-        DesignError: No single layer can bring the cost to the budget.
-    """
-    best: Round | None = None
-    for positions, widths in proposals(baseline.widths, cost, budget):
-        value = replace(baseline, widths=widths)
-        candidate = narrowed(network, baseline.widths, widths)
-        accuracy = judge(value, candidate)
-        if best is None or accuracy > best.accuracy:
-            best = Round(
-                baseline=value,
-                network=candidate,
-                narrowed=positions,
-                cost=cost(widths),
-                accuracy=accuracy,
-            )
-    if best is None:
-        raise DesignError(
-            f"no layer alone brings the cost from {cost(baseline.widths):g} to {budget:g}:"
-            " ask for less at once"
-        )
-    return best
-
-
-def adapt(
-    baseline: Baseline,
-    network: FastDepth,
-    cost: Cost,
-    budget: float,
-    judge: Judge,
-    *,
-    share: float = 0.03,
-) -> Iterator[Round]:
-    """Rounds until the budget is met, each asking for ``share`` of the first cost less.
-
-    Raises:
-        DesignError: The budget is below what narrowing one layer at a time can reach.
-    """
-    now, less = cost(baseline.widths), share * cost(baseline.widths)
-    while now > budget:
-        done = adapt_round(baseline, network, cost, max(budget, now - less), judge)
-        baseline, network, now = done.baseline, done.network, done.cost
-        yield done
-
-
 def _kept(network: FastDepth, old: Widths, new: Widths) -> list[Tensor]:
     """For each width the channels that stay, in their order."""
     norms = []
     for position in range(len(old)):
         # The first layer is one convolution; the others end in their 1x1.
-        kernel = network.get_parameter(f"{_layer(position)}.{0 if position == 0 else 3}.weight")
+        kernel = network.get_parameter(f"{LAYERS[position]}.{0 if position == 0 else 3}.weight")
         norms.append(kernel.detach().flatten(1).square().sum(dim=1))
     kept: list[Tensor] = [torch.empty(0)] * len(old)
-    for positions in tied_widths():
+    for positions in TIED:
         strength = torch.stack([norms[position] for position in positions]).sum(dim=0)
         chosen = strength.topk(new[positions[0]]).indices.sort().values
         for position in positions:
             kept[position] = chosen
     return kept
-
-
-def _layer(position: int) -> str:
-    encoder = len(STRIDES)
-    return f"conv{position}" if position < encoder else f"up{position - encoder + 1}"
 
 
 def _axes(name: str) -> tuple[int | None, int | None]:
@@ -161,8 +195,7 @@ def _axes(name: str) -> tuple[int | None, int | None]:
         return None, None
     if part == "head":
         return None, -1 if index == "0" else None
-    number = int(part.removeprefix("conv").removeprefix("up"))
-    position = number if part.startswith("conv") else len(STRIDES) + number - 1
+    position = LAYERS.index(part)
     if position == 0:
         return 0, None
     if index in ("0", "1"):  # the depthwise convolution and its norm have the inputs' width

@@ -37,12 +37,14 @@ def decode_ordinal(output: Float[Tensor, "B c H W"]) -> Float[Tensor, "B 1 H W"]
     """The middle of the interval that the decisions end in, in metres (section 3.3).
 
     A decision with probability 0.5 or more is a yes; the yeses are counted, wherever they stand.
+    NaN where a number is NaN: a broken network has no depth.
     """
-    passed = (_logits(output) >= 0).sum(dim=1, keepdim=True)
+    logits = _logits(output)
+    passed = (logits >= 0).sum(dim=1, keepdim=True)
     edges = thresholds().to(device=output.device, dtype=torch.float32)
     # Past the last threshold there is no interval: RANGE_M ends there.
     middles = torch.cat(((edges[:-1] + edges[1:]) / 2, edges[-1:]))
-    return middles[passed]
+    return middles[passed].masked_fill(logits.isnan().any(dim=1, keepdim=True), torch.nan)
 
 
 def ordinal_loss(
@@ -58,7 +60,8 @@ def ordinal_loss(
     places = torch.arange(DECISIONS, device=output.device).view(1, -1, 1, 1)
     yes = (places < label).to(output.dtype)
     entropies = functional.binary_cross_entropy_with_logits(_logits(output), yes, reduction="none")
-    return (entropies.sum(dim=1, keepdim=True) * valid).sum() / pixels.clamp(min=1)
+    summed = entropies.sum(dim=1, keepdim=True)
+    return torch.where(valid, summed, 0.0).sum() / pixels.clamp(min=1)
 
 
 def _logits(output: Float[Tensor, "B c H W"]) -> Float[Tensor, "B decisions H W"]:

@@ -9,6 +9,8 @@ from matplotlib.ticker import MaxNLocator
 
 from nano.cost.table import USUAL_KERNEL, PartRow
 from nano.design.design import Design, Module
+from nano.design.fastdepth import LAYERS, SKIPS, STRIDES, FastDepthDesign
+from nano.design.kinds import AnyDesign
 from nano.design.parts import modules_by_part
 from nano.report import numbers
 from nano.report.markup import Html
@@ -19,7 +21,36 @@ _WORDS = {"squeeze": "squeeze", "expand": "expansion", "width": "width"}
 _GAP = 1.5  # modules' width left free between stages
 
 
-def heterogeneity(design: Design) -> Html:
+def heterogeneity(design: AnyDesign) -> tuple[Html, str]:
+    """The widths that make the design what it is, as small bars along its depth, and a caption."""
+    if isinstance(design, FastDepthDesign):
+        return _layer_widths(design), (
+            "Every layer's channels along the depth, the encoder's and the decoder's. Darker bars "
+            "are layers whose maps are added: those have one width in pairs."
+        )
+    return _module_widths(design), (
+        "Every module's channels along the depth: squeeze (first projection), expansion "
+        "(depthwise convolution) and width (what it hands on). Darker bars have a window larger "
+        "than 3x3. Encoder and decoder have scales of their own."
+    )
+
+
+def _layer_widths(design: FastDepthDesign) -> Html:
+    with house_style():
+        figure = canvas(9.2, 2.4)
+        axes = figure.add_subplot()
+        axes.grid(visible=False, axis="x")
+        places = [i + (_GAP if i >= len(STRIDES) else 0) for i in range(len(LAYERS))]
+        bars = axes.bar(places, design.widths, 0.82, color=BLUE)
+        for position, bar in enumerate(bars):
+            bar.set_alpha(1.0 if position in {*SKIPS, *SKIPS.values()} else 0.62)
+        axes.set_xticks(places, LAYERS, fontsize=8)
+        axes.set_ylabel("width\n(channels)")
+        axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        return as_svg(figure, "widths", "Width of every layer along the network's depth")
+
+
+def _module_widths(design: Design) -> Html:
     """Squeeze, expansion and width of every module along the depth, as small bars by stage."""
     parts = modules_by_part(design)
     encoder = {name: modules for name, modules in parts.items() if name.startswith("stage")}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nano.cost.table import part_rows
-from nano.design.design import Design
+from nano.design.kinds import AnyDesign
 from nano.errors import RunError
 from nano.files import from_plain, write_text
 from nano.records import Evaluation, KeptModel, Lessons
@@ -369,29 +369,28 @@ def _network(run: Run, subject: Finding | None, problems: list[str]) -> Html | N
     if subject is None:
         return None
     evaluation = _evaluation(run, subject)
-    design: Design | None = evaluation.design if evaluation else run.best_design
+    design: AnyDesign | None = evaluation.design if evaluation else run.best_design
     if evaluation is None or design is None:
         problems.append(f"trial {subject.number}: no evaluation.json, so its network is not shown")
         return None
     rows = part_rows(design, evaluation.size)
-    height, width = evaluation.size
+    depth = (
+        evaluation.size[0] // design.output_stride,
+        evaluation.size[1] // design.output_stride,
+    )
     text = (
         f"Trial {subject.number}, key {subject.key}, "
         f"input 3@{numbers.side_by_side(evaluation.size)}: "
         f"{numbers.whole(evaluation.cost.params)} parameters, "
         f"{numbers.whole(evaluation.cost.params_with_statistics)} with batch norm's statistics; "
         f"{numbers.count(evaluation.cost.macs)} MACs, one multiply-add of a convolution each. "
-        f"Depth comes out at {numbers.side_by_side((height // 2, width // 2))}."
+        f"Depth comes out at {numbers.side_by_side(depth)}."
     )
-    widths = (
-        "Every module's channels along the depth: squeeze (first projection), expansion "
-        "(depthwise convolution) and width (what it hands on). Darker bars have a window larger "
-        "than 3x3. Encoder and decoder have scales of their own."
-    )
+    widths, caption = anatomy.heterogeneity(design)
     return join(
         [
             tag("p", text),
-            _figure(anatomy.heterogeneity(design), widths, wide=True),
+            _figure(widths, caption, wide=True),
             tables.layer_table(rows),
             _figure(anatomy.shares(rows), "Where the parameters and the work lie."),
         ]

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nano.design.design import Design, read_design
+from nano.design.kinds import AnyDesign, read_design
 from nano.errors import InputError, RunError, StudyError
 from nano.files import from_plain, read_json
 from nano.records import (
@@ -62,7 +62,7 @@ class Run:
     requirements: Requirements
     evaluations: tuple[Evaluation, ...]
     confirmations: tuple[Confirmation, ...]
-    best_design: Design | None
+    best_design: AnyDesign | None
     best_model: KeptModel | None
     panel: bytes | None
     problems: tuple[str, ...]

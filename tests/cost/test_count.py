@@ -13,8 +13,9 @@ from strategies import designs, genomes, members
 from nano.cost.count import Cost, count, count_by_module, total
 from nano.cost.layers import walk
 from nano.cost.population import count_population
-from nano.design.design import Design, Module, Stage, Stem, Upconv, design_from_plain
+from nano.design.design import Design, Module, Stage, Stem, Upconv
 from nano.design.genes import Genome
+from nano.design.kinds import design_from_plain
 from nano.design.knobs import LIMITS, knob_names
 from nano.design.parts import modules_by_part
 from nano.design.presets import PRESETS, preset, prototype

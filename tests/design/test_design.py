@@ -19,10 +19,9 @@ from nano.design.design import (
     Stage,
     Stem,
     Upconv,
-    design_from_plain,
-    read_design,
     skip_order,
 )
+from nano.design.kinds import design_from_plain, read_design
 from nano.design.presets import PRESETS, load_design, preset
 from nano.errors import DesignError, InputError
 from nano.files import canonical_json, to_plain, write_json

@@ -490,7 +490,7 @@ def test_a_prototype_with_the_knobs_of_another_topology_is_refused() -> None:
     with pytest.raises(DesignError, match=r"expected stem, depth\.1"):
         Prototype(name="mine", preset=TINY.preset, knobs=TINY.knobs[1:])
     with pytest.raises(DesignError, match="expected stem"):
-        check_knobs(TINY.knobs, 3)
+        check_knobs(TINY.knobs, knob_names(3))
 
 
 def test_the_preset_fixes_kernels() -> None:

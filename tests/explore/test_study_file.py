@@ -128,7 +128,7 @@ OVERRIDDEN_WRONG = {
     "generator=tpe": "object, got 'tpe'; write generator.kind = \"tpe\"",
     "evaluate=a:b": "object, got 'a:b'; write evaluate.callable = \"a:b\"",
     "stages.confirm=3": "[stages] confirm: input should be an object, got 3",
-    "prototype.preset=depthnet-tny": "no preset 'depthnet-tny'; presets: depthnet-nano",
+    "prototype.preset=depthnet-tny": "no preset 'depthnet-tny': perhaps 'depthnet-tiny'?",
     "data={set='kitti', root='x', train='eigen-fitt'}": "unknown list of KITTI frames",
     "data={set='kitti', root='x', test='eigen-fit'}": "is in both train and test",
     "data={set='kitti', root='x', truth='lidar'}": "[data] truth: no 'lidar' here; known: annot",

@@ -107,7 +107,7 @@ def test_a_wrong_file_is_explained(plain: dict[str, object], words: str, tmp_pat
 def test_widths_that_cannot_be_added_are_refused() -> None:
     widths = list(BASELINES["fastdepth"].widths)
     widths[5] = 200
-    with pytest.raises(DesignError, match=r"width 6 to those of width 16.*got 200 and 256"):
+    with pytest.raises(DesignError, match=r"maps of conv5 to those of up2.*got 200 and 256"):
         count_by_running(replace(BASELINES["fastdepth"], widths=tuple(widths)), (32, 32))
     with pytest.raises(DesignError, match="16 maps or more, got 15"):
         count_by_running(replace(BASELINES["densedepth"], widths=(15,)), (32, 32))

@@ -1,25 +1,34 @@
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nano.cost.count import count
+from nano.design.fastdepth import LAYERS, SKIPS, TIED, FastDepthDesign, Widths
 from nano.errors import DesignError
-from nano.networks.catalog import BASELINES, Baseline, Widths
-from nano.networks.count import count_by_running
+from nano.networks.catalog import architecture_of
 from nano.networks.fastdepth import FastDepth
-from nano.networks.fastdepth_widths import FULL, PRUNED, SKIPS, macs_of, tied_widths
-from nano.networks.netadapt import STEP, adapt, adapt_round, narrowed, proposals
+from nano.networks.netadapt import Judged, Narrowing, Proposal, adapt_round, narrowed
 from nano.networks.start import started
 
-FASTDEPTH = BASELINES["fastdepth"]
 SIZE = (32, 64)
-SMALL = tuple(16 if i in (0, 18) else 24 for i in range(19))
-COST = partial(macs_of, size=SIZE)
+SMALL = FastDepthDesign(widths=tuple(16 if i in (0, 18) else 24 for i in range(19)))
+
+
+def cost(design: FastDepthDesign) -> float:
+    return count(design, SIZE).macs
+
+
+COST = cost(SMALL)
+
+
+def narrowing(budget: float, ask: float, **more: Any) -> Narrowing:
+    """In shares of the small one's cost."""
+    return Narrowing(cost=cost, budget=budget * COST, ask=ask * COST, **more)
 
 
 @st.composite
@@ -31,42 +40,34 @@ def some_widths(draw: st.DrawFn, least: int = 1) -> Widths:
 
 
 def network_of(widths: Widths, seed: int = 0) -> FastDepth:
-    network = started(replace(FASTDEPTH, widths=widths), SIZE, seed)
+    network = started(architecture_of(FastDepthDesign(widths=widths)), SIZE, seed)
     assert isinstance(network, FastDepth)
     return network.eval()
 
 
-@settings(max_examples=15, deadline=None)
-@given(widths=some_widths(), rows=st.integers(1, 3), columns=st.integers(1, 3))
-def test_the_formula_counts_what_running_counts(widths: Widths, rows: int, columns: int) -> None:
-    size = (32 * rows, 32 * columns)
-    ran = count_by_running(replace(FASTDEPTH, widths=widths), size)
-    assert macs_of(widths, size) == ran.macs
+@pytest.mark.parametrize("multiple", [4, 8])
+def test_each_layer_proposes_the_widest_narrowing_that_saves_enough(multiple: int) -> None:
+    found = narrowing(0.5, 0.03, multiple=multiple).proposals(SMALL)
+    assert len({proposal.layer for proposal in found}) == len(found) > 3
+    for proposal in found:
+        assert cost(proposal.design) <= 0.97 * COST
+        changed = tuple(i for i in range(19) if proposal.design.widths[i] != SMALL.widths[i])
+        assert changed in TIED and LAYERS[changed[0]] == proposal.layer
+        width = proposal.design.widths[changed[0]]
+        assert width % multiple == 0
+        for other in range(width + multiple, SMALL.widths[changed[0]], multiple):
+            wider = tuple(other if i in changed else w for i, w in enumerate(SMALL.widths))
+            assert cost(FastDepthDesign(widths=wider)) > 0.97 * COST
 
 
-def test_the_formula_has_the_published_totals() -> None:
-    assert macs_of(FULL, (224, 224)) == 736_658_944
-    assert macs_of(PRUNED, (224, 224)) == 366_393_384
+def test_less_is_asked_where_no_layer_saves_as_much() -> None:
+    found = narrowing(0.1, 0.9).proposals(SMALL)
+    assert found and all(0.1 * COST < cost(proposal.design) < COST for proposal in found)
 
 
-def test_every_width_is_in_one_group_and_added_maps_share_theirs() -> None:
-    groups = tied_widths()
-    assert sorted(position for group in groups for position in group) == list(range(19))
-    assert {group for group in groups if len(group) == 2} == set(SKIPS.items())
-
-
-def test_each_layer_proposes_the_widest_narrowing_that_saves_enough() -> None:
-    budget = 0.97 * COST(SMALL)
-    found = dict(proposals(SMALL, COST, budget))
-    assert found
-    for positions, widths in found.items():
-        assert COST(widths) <= budget
-        changed = {i for i in range(19) if widths[i] != SMALL[i]}
-        assert changed == set(positions)
-        width = widths[positions[0]]
-        assert width % STEP == 0
-        for other in range(width + STEP, SMALL[positions[0]], STEP):
-            assert COST(tuple(other if i in positions else w for i, w in enumerate(SMALL))) > budget
+def test_layers_to_keep_are_kept_in_both_places() -> None:
+    layers = {p.layer for p in narrowing(0.5, 0.02, keep=("up4", "conv2")).proposals(SMALL)}
+    assert layers and not layers & {"conv1", "conv2"}  # up4's maps are added to conv1's
 
 
 @settings(max_examples=10, deadline=None)
@@ -75,7 +76,7 @@ def test_dropping_filters_that_are_zero_changes_nothing(
     widths: Widths, data: st.DataObject
 ) -> None:
     """Whatever else is narrowed away: channels that carry nothing, batch norm's shift included."""
-    group = data.draw(st.sampled_from(tied_widths()))
+    group = data.draw(st.sampled_from(TIED))
     dead = data.draw(st.integers(0, widths[group[0]] - 1))
     network = network_of(widths)
     with torch.no_grad():
@@ -92,44 +93,52 @@ def test_dropping_filters_that_are_zero_changes_nothing(
 
 
 def test_nothing_is_lost_where_nothing_is_narrowed() -> None:
-    network = network_of(SMALL)
-    copy = narrowed(network, SMALL, SMALL).state_dict()
+    network = network_of(SMALL.widths)
+    copy = narrowed(network, SMALL.widths, SMALL.widths).state_dict()
     assert all(torch.equal(tensor, copy[name]) for name, tensor in network.state_dict().items())
 
 
-def likes(position: int):
-    def judge(baseline: Baseline, network: FastDepth) -> float:
-        return float(baseline.widths[position] < SMALL[position])
+def likes(layer: str):
+    def judge(proposal: Proposal, network: FastDepth) -> Judged:
+        liked = 1.0 if proposal.layer == layer else 0.5
+        accuracy = None if proposal.layer == "conv0" else liked  # conv0's training diverges
+        return Judged(proposal=proposal, network=network, accuracy=accuracy)
 
     return judge
 
 
-@pytest.mark.parametrize("position", [4, 2, 16])
-def test_a_round_takes_what_the_judge_likes_best(position: int) -> None:
-    value = replace(FASTDEPTH, widths=SMALL)
-    done = adapt_round(value, network_of(SMALL), COST, 0.99 * COST(SMALL), likes(position))
-    assert position in done.narrowed
-    assert done.accuracy == 1.0
-    assert done.cost == COST(done.baseline.widths) <= 0.99 * COST(SMALL)
-    assert count_by_running(done.baseline, SIZE).macs == done.cost
-    assert sum(w.numel() for w in done.network.parameters()) == (
-        count_by_running(done.baseline, SIZE).params
-    )
+@pytest.mark.parametrize("layer", ["conv4", "conv1"])
+def test_a_round_takes_what_the_judge_likes_best(layer: str) -> None:
+    best, told = adapt_round(SMALL, network_of(SMALL.widths), narrowing(0.5, 0.01), likes(layer))
+    assert best.proposal.layer == layer
+    assert told[layer] == best.accuracy == 1.0
+    assert set(told.values()) <= {1.0, 0.5, None}
+    params = sum(weight.numel() for weight in best.network.parameters())
+    assert params == count(best.proposal.design, SIZE).params
 
 
-def test_rounds_go_down_to_the_budget() -> None:
-    def widest_least(baseline: Baseline, network: FastDepth) -> float:
-        return float(min(baseline.widths))
+def test_a_round_in_which_all_diverge_is_told() -> None:
+    def hopeless(proposal: Proposal, network: FastDepth) -> Judged:
+        return Judged(proposal=proposal, network=network, accuracy=None)
 
-    value = replace(FASTDEPTH, widths=SMALL)
-    budget = 0.8 * COST(SMALL)
-    rounds = list(adapt(value, network_of(SMALL), COST, budget, widest_least, share=0.05))
-    costs = [COST(SMALL), *(done.cost for done in rounds)]
-    assert costs == sorted(costs, reverse=True)
-    assert costs[-1] <= budget < costs[-2]
+    with pytest.raises(DesignError, match="every short training"):
+        adapt_round(SMALL, network_of(SMALL.widths), narrowing(0.5, 0.01), hopeless)
 
 
 def test_a_budget_out_of_reach_is_told() -> None:
-    value = replace(FASTDEPTH, widths=SMALL)
-    with pytest.raises(DesignError, match="ask for less at once"):
-        adapt_round(value, network_of(SMALL), COST, 0.1 * COST(SMALL), likes(4))
+    with pytest.raises(DesignError, match=r"out of reach: the smallest network, 8\b"):
+        narrowing(0.01, 0.03).check_reachable(SMALL)
+    narrowing(0.5, 0.03).check_reachable(SMALL)
+    with pytest.raises(DesignError, match="out of reach"):
+        narrowing(0.5, 0.03, keep=LAYERS).check_reachable(SMALL)
+
+
+def test_nothing_narrower_is_told() -> None:
+    thin = FastDepthDesign(widths=(8,) * 19)
+    with pytest.raises(DesignError, match="no layer can be narrowed further"):
+        narrowing(0.01, 0.03).proposals(thin)
+
+
+def test_a_layer_that_is_none_is_told() -> None:
+    with pytest.raises(DesignError, match=r"no layer 'conv14' to keep; layers: conv0, "):
+        narrowing(0.5, 0.03, keep=("conv14",))

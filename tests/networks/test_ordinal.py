@@ -89,3 +89,13 @@ def test_the_loss_is_least_where_the_output_says_the_label() -> None:
     assert losses[0] < 1e-5
     assert losses[1] == pytest.approx(losses[2]) == pytest.approx(20.0, rel=1e-4)
     assert losses[3] == pytest.approx(400.0, rel=1e-4)
+
+
+def test_a_broken_network_has_no_depth_and_what_is_unknown_breaks_no_loss() -> None:
+    output = torch.zeros(1, 2 * DECISIONS, 1, 2)
+    output[0, 3, 0, 1] = torch.nan
+    decoded = decode_ordinal(output)
+    assert decoded[0, 0, 0, 0].isfinite() and decoded[0, 0, 0, 1].isnan()
+    known = torch.tensor([True, False]).view(1, 1, 1, 2)
+    label = torch.full((1, 1, 1, 2), 7.0)
+    assert ordinal_loss(output, label, known, known.sum()).isfinite()
