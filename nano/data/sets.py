@@ -30,6 +30,7 @@ instead, with ``gap`` frames before it that belong to neither.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -195,6 +196,18 @@ def source(table: AnyTable, base: Path, split: SplitName, *, as_measured: bool =
     if isinstance(table, NyuTable):
         return nyu_source(root, split, table.splits)
     return folder_source(root, split)
+
+
+def lacking(source: Source) -> dict[str, int]:
+    """Frames of the split's list that have no truth on this disk and are not of the source.
+
+    Returns:
+        How many, by reason. KITTI's lists alone name frames; of other sets what is lacking is a
+        frame of the source that cannot be read, or a scene whose frames nobody knows.
+    """
+    if not isinstance(source, KittiSource):
+        return {}
+    return dict(Counter(reason for _, reason in source.left_out))
 
 
 def _kitti_train(table: KittiTable, base: Path, as_measured: bool) -> Source:

@@ -85,7 +85,8 @@ def bounded(
     the minimum; the truth is masked by the range, never clipped.
     """
     if protocol.median_scaling:
-        prediction = prediction * (np.median(truth) / np.median(prediction))
+        medians = [np.median(depth.astype(np.float64)) for depth in (truth, prediction)]
+        prediction = prediction * (medians[0] / medians[1])
     low, high = protocol.min_depth_m, protocol.max_depth_m
     return np.fmin(np.fmax(prediction, low), high)  # fmax(nan, low) is low
 
