@@ -11,7 +11,7 @@ from jaxtyping import Float16, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nano.data.sample import DepthSet
+from nano.data.sample import DepthSet, borrowed
 from nano.seeds import derive_seed
 
 
@@ -58,10 +58,19 @@ def _epoch(
 def gather(
     data: DepthSet, indices: NDArray[np.int64], flips: NDArray[np.bool_]
 ) -> tuple[UInt8[Tensor, "B 3 H W"], Float16[Tensor, "B H W"]]:
-    """Images and depth (metres, 0 unknown) of one batch, copied out of the memory map."""
-    images = torch.from_numpy(np.take(data.images, indices, axis=0))
-    depth = torch.from_numpy(np.take(data.depth, indices, axis=0))
-    for place in np.flatnonzero(flips):
-        images[place] = images[place].flip(-1)
-        depth[place] = depth[place].flip(-1)
-    return images, depth
+    """Images and depth (metres, 0 unknown) of one batch, copied out of the memory map.
+
+    Each frame goes from the map to its place in one pass, mirrored or not: at full size the
+    memory's speed bounds this. Depth travels as 16-bit integers, which torch mirrors eight times as
+    fast as float16 (docs/log.md).
+    """
+    arrays = np.asarray(data.images), np.asarray(data.depth).view(np.int16)
+    batches = [np.empty((len(indices), *array.shape[1:]), array.dtype) for array in arrays]
+    for array, batch in zip(arrays, batches, strict=True):
+        frames, mirrored = borrowed(array), torch.from_numpy(batch)
+        for place, (index, flip) in enumerate(zip(indices.tolist(), flips.tolist(), strict=True)):
+            if flip:
+                mirrored[place] = frames[index].flip(-1)
+            else:
+                batch[place] = array[index]
+    return torch.from_numpy(batches[0]), torch.from_numpy(batches[1]).view(torch.float16)
