@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +65,7 @@ def gather(
     memory's speed bounds this. Depth travels as 16-bit integers, which torch mirrors eight times as
     fast as float16 (docs/log.md).
     """
-    arrays = np.asarray(data.images), np.asarray(data.depth).view(np.int16)
+    arrays: list[NDArray[Any]] = [np.asarray(data.images), np.asarray(data.depth).view(np.int16)]
     batches = [np.empty((len(indices), *array.shape[1:]), array.dtype) for array in arrays]
     for array, batch in zip(arrays, batches, strict=True):
         frames, mirrored = borrowed(array), torch.from_numpy(batch)
