@@ -3,9 +3,9 @@
 Gathered: in random order, half of them mirrored, as training takes them; unflipped: none of them
 mirrored; float: gathered and turned into the float32 that a network reads; in order: slices of the
 memory map without a copy, as evaluation takes them, so that what follows is the first to read them.
-Copied is the bound: the same bytes copied by one contiguous assignment, without any choice; staged,
-what the bound is made of: frame by frame into one place that stays in the processor's cache, so that
-memory is read only.
+Copied is the bound: the same bytes copied by one contiguous assignment, without any choice. Staged
+is what the bound is made of: frame by frame into one place that stays in the processor's cache, so
+that memory is only read.
 
 python -m benchmarks.loader
 """
