@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from nano.data.cache import prepare
-from nano.data.sample import Sample
+from nano.data.sample import Provenance, Sample
 from nano.design.presets import preset
 from nano.evaluate.interval import bootstrap_intervals
 from nano.evaluate.protocol import PROTOCOLS
@@ -51,6 +51,11 @@ class Scans:
         depth = random.uniform(2, 80, NATIVE).astype(np.float32)
         depth[random.random(NATIVE) > KNOWN] = 0
         return Sample(name=f"{index}", image=image.reshape(*NATIVE, 3), depth=depth)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Nobody's."""
+        return Provenance(protocol="made up", licence="free")
 
     def identity(self) -> dict[str, Any]:
         """All that decides the frames."""

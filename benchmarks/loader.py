@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nano.data.cache import prepare
-from nano.data.sample import DepthSet, Sample, borrowed, network_input
+from nano.data.sample import DepthSet, Provenance, Sample, borrowed, network_input
+from nano.train.augment import augment
 from nano.train.batches import Order, gather
 
 SIZES = ((64, 192), (96, 320), (384, 1280))
@@ -57,6 +58,11 @@ class Noise:
         image = random.integers(0, 256, (*self.size, 3), dtype=np.uint8)
         depth = np.full(self.size, 10.0, np.float32)
         return Sample(name=f"{index}", image=image, depth=depth)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Nobody's."""
+        return Provenance(protocol="made up", licence="free")
 
     def identity(self) -> dict[str, Any]:
         """All that decides the frames."""
@@ -110,8 +116,9 @@ def _rate(fetch: Callable[[int], object]) -> float:
 
 
 def gathered(data: DepthSet, flip: float, step: int) -> tuple[Tensor, Tensor]:
-    """One batch as training gathers it: uint8 images, float16 depth."""
-    return gather(data, *Order(images=len(data), batch=BATCH, flip=flip, seed=0).at(step))
+    """One batch as training gathers and mirrors it: uint8 images, float16 depth."""
+    draw = Order(images=len(data), batch=BATCH, flip=flip, seed=0).at(step)
+    return augment(*gather(data, draw.indices), draw)
 
 
 def as_float(data: DepthSet, step: int) -> object:
@@ -128,8 +135,8 @@ def in_order(data: DepthSet, step: int) -> object:
 
 def staged(data: DepthSet, into: tuple[NDArray[Any], NDArray[Any]], step: int) -> object:
     """The frames of a batch one after the other in one place, as for sending them to a device."""
-    indices, _ = Order(images=len(data), batch=BATCH, flip=0.0, seed=0).at(step)
-    for index in indices.tolist():
+    draw = Order(images=len(data), batch=BATCH, flip=0.0, seed=0).at(step)
+    for index in draw.indices.tolist():
         into[0][...], into[1][...] = data.images[index], data.depth[index]
     return into
 

@@ -106,7 +106,7 @@ def naive_step(data: DepthSet, seed: int) -> Step:
     order = Order(images=len(data), batch=RECIPE.batch, flip=RECIPE.flip, seed=0)
 
     def take(step: int) -> float:
-        images, depth = gather(data, *order.at(step))
+        images, depth = gather(data, order.at(step).indices)
         output = network(network_input(images))[:, 0]
         near = depth.float().masked_fill(depth > RECIPE.max_depth_m, 0)
         blocks = near.unfold(1, 2, 2).unfold(2, 2, 2).flatten(-2)

@@ -88,21 +88,29 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, error: Callable[[str], InputError] = InputError) -> Any:
-    """Parse a JSON file; a missing or damaged one raises ``error`` naming file and place.
-
-    NaN and infinities, which Python would read and JSON does not know, are damage.
-    """
+    """Parse a JSON file; a missing or damaged one raises ``error`` naming file and place."""
     try:
         text = path.read_text(encoding="utf-8")
-        return json.loads(text, parse_float=_finite, parse_constant=_finite)
     except FileNotFoundError as missing:
         raise error(f"{path}: no such file") from missing
     except OSError as unreadable:
         raise error(f"{path}: cannot be read: {unreadable.strerror}") from unreadable
-    except ValueError as damaged:  # also bytes that are not UTF-8
+    except ValueError as damaged:  # bytes that are not UTF-8
         raise error(f"{path}: not JSON: {damaged}") from damaged
+    return parse_json(text, str(path), error)
+
+
+def parse_json(text: str, where: str, error: Callable[[str], InputError] = InputError) -> Any:
+    """Parse JSON text; a damaged one raises ``error`` naming ``where`` it is from.
+
+    NaN and infinities, which Python would read and JSON does not know, are damage.
+    """
+    try:
+        return json.loads(text, parse_float=_finite, parse_constant=_finite)
+    except ValueError as damaged:
+        raise error(f"{where}: not JSON: {damaged}") from damaged
     except RecursionError as deep:
-        raise error(f"{path}: not JSON of ours: nested too deeply") from deep
+        raise error(f"{where}: not JSON of ours: nested too deeply") from deep
 
 
 def _finite(text: str) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nano.data.filled import FilledSource
-from nano.data.sample import Sample
+from nano.data.sample import Provenance, Sample
 from nano.errors import DataError
 
 
@@ -44,6 +44,10 @@ class MadeUp:
         depth[random.random(size) < 0.8] = 0
         image = random.integers(0, 256, (*size, 3), dtype=np.uint8)
         return Sample(name=f"drive/frame-{index}", image=image, depth=depth)
+
+    @property
+    def provenance(self) -> Provenance:
+        return Provenance(protocol="made up", licence="free")
 
     def identity(self) -> dict[str, Any]:
         return {"count": self.count}

@@ -1,6 +1,7 @@
 """The methods that are compared, by name; those of the product are looked up there.
 
-All of them begin with the same designs, and whatever is over a counted cap costs them nothing. All
+All of them begin with the same designs, search the same space (the ranges of the knobs, which also
+bind what is drawn by genes), and whatever is over a counted cap costs them nothing. All
 that search go on with random copies of the prototype: a sampler whose first trials were uniformly
 random would see hardly a feasible design before its budget is spent. CMA-ES, which learns only from
 its own draws, has the prototype as its first mean instead.
@@ -141,7 +142,7 @@ class Copies:
             common = 0.0 if self._largest else _KEPT * random.normal()
             copy = preset * np.exp(common + private)
             copy[depths] = preset[depths]
-            genome = to_caps(self._caps, copy, grow=self._largest)
+            genome = to_caps(self._caps, copy, grow=self._largest, held=True)
             if genome is not None:
                 yield Proposal(genome=genome, seed=derive_seed(seed, "copy"))
 
@@ -179,9 +180,10 @@ class Evolution:
             mother = self._selected(parents, random)
             father = self._selected(parents, random)
             child = self._mutated(self._crossed(mother, father, random), random)
-            genome: Genome | None = tuple(masked(prototype, child[None, :])[0].tolist())
+            rows = masked(prototype, child[None, :], held=True)
+            genome: Genome | None = tuple(rows[0].tolist())
             if i % _SHRUNK == _SHRUNK - 1:
-                genome = to_caps(self._caps, child, grow=False)
+                genome = to_caps(self._caps, child, grow=False, held=True)
             if genome is not None:
                 yield Proposal(genome=genome, seed=derive_seed(seed, i))
 

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 METHODS = ("levin", "levin-half", "linear", "nearest")  # of nano.data.fill, which is slow to load
 TRUTHS = ("annotated", "single-scan", "raw")  # of nano.data.kitti
 
-CHECKED = ("ddad", "nyu", "folder")
+CHECKED = {
+    "ddad": "DDAD, or another set in DGP format",
+    "nyu": "NYU Depth v2",
+    "folder": "images and depth of your own, with a manifest.toml",
+}
 
 
 def parser() -> Parser:
@@ -43,11 +47,20 @@ def parser() -> Parser:
     scenes.add_argument("--size", type=parse_size, default=(96, 320), help="default: 96x320")
     scenes.add_argument("--count", type=positive, default=4, help="scenes in the picture")
     scenes.add_argument("--seed", type=natural, default=0)
-    for name in CHECKED:
-        checked = commands.add_parser(name, help=f"read some frames of a {name} root, tell of them")
-        checked.add_argument("--check", type=Path, metavar="ROOT", required=True)
-    kitti = commands.add_parser("kitti", help="tell what KITTI folders have and lack")
-    kitti.add_argument("--check", type=Path, nargs="+", metavar="ROOT", required=True)
+    for name, told in CHECKED.items():
+        checked = commands.add_parser(name, help=f"tell what a folder has: {told}")
+        checked.add_argument(
+            "--check", type=Path, metavar="ROOT", required=True, help=f"the folder with {told}"
+        )
+    kitti = commands.add_parser("kitti", help="tell what KITTI folders have, lack and mislay")
+    kitti.add_argument(
+        "--check",
+        type=Path,
+        nargs="+",
+        metavar="ROOT",
+        required=True,
+        help="folders that hold drives, in any of KITTI's layouts (docs/kitti.md shows them)",
+    )
     prepare = commands.add_parser("prepare", help="make a study's caches")
     prepare.add_argument("--preview", type=Path, metavar="PNG", help="write a picture of frames")
     prepare.add_argument(
@@ -189,7 +202,7 @@ def source_of_study(options: argparse.Namespace) -> FilledSource:
     frames = source(table, study.resolve().parent, "train")
     if not isinstance(frames, FilledSource):
         raise StudyError(
-            f'{study}: [data] asks for no filling; for a study of KITTI set fill = "levin"'
+            f'{study}: [data] asks for no filling; set fill = "levin", or another method'
         )
     return replace(frames, folder=(options.cache or default_cache()) / FILLED / frames.label)
 

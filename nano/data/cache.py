@@ -3,7 +3,8 @@
 ``prepare`` reads or renders every frame of a source, brings it to the network's input size and
 writes ``FOLDER/<hash>/`` with one .npy file per array and an index.json. The hash is that of the
 source's identity, the size and the method, so every study that asks for the same frames shares
-one cache, and changed frames never meet an old one.
+one cache, and changed frames never meet an old one. A cache is a copy of somebody's data: its
+index says how the truth came about and on which terms they may be used.
 
 A cache is whole or not there: it is written under another name and renamed at the end.
 """
@@ -11,6 +12,7 @@ A cache is whole or not there: it is written under another name and renamed at t
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -26,10 +28,10 @@ from numpy.typing import NDArray
 from nano.data.arrays import Growing, checksum, load_array
 from nano.data.fill_job import fill_frames
 from nano.data.filled import FilledSource
-from nano.data.fit import METHOD, Fitted
+from nano.data.fit import METHOD
 from nano.data.locks import alone
 from nano.data.readers import LISTED, Bad, bad_frames, frames
-from nano.data.sample import DepthSet, Source, Truth
+from nano.data.sample import DepthSet, Intrinsics, Source, Truth
 from nano.errors import DataError
 from nano.files import (
     canonical_json,
@@ -41,7 +43,7 @@ from nano.files import (
     write_json,
 )
 
-VERSION = 1  # of the files' layout
+VERSION = 2  # of the files' layout
 FILLED = "filled"  # where a cache folder keeps filled maps
 
 log = logging.getLogger(__name__)
@@ -75,6 +77,8 @@ class Index:
     key: str
     name: str
     truth: str
+    protocol: str
+    licence: str
     size: tuple[int, int]
     method: str
     identity: dict[str, Any]
@@ -142,7 +146,7 @@ def prepare(
             if not place.exists():  # another process may have made it while this one waited
                 if isinstance(source, FilledSource):
                     source = replace(source, folder=folder / FILLED / source.label)
-                    fill_frames(source, workers=workers, progress=progress)
+                    fill_frames(source, workers=workers, progress=progress, bad_share=bad_share)
                 _make(source, size, place, workers, progress, bad_share)
     left_out = _read_index(place).left_out  # an earlier call may have allowed more
     if left_out:
@@ -169,6 +173,7 @@ def open_cache(place: Path) -> DepthSet:
         truth_kind=index.truth,
         names=index.names,
         left_out=len(index.left_out),
+        intrinsics=arrays["intrinsics"],
         images=arrays["images"],
         depth=arrays["depth"],
         truth=Truth(
@@ -180,7 +185,16 @@ def open_cache(place: Path) -> DepthSet:
     )
 
 
-ARRAYS = ("images", "depth", "truth_sizes", "truth_offsets", "truth_index", "truth_depth")
+ARRAYS = (
+    "images",
+    "depth",
+    "truth_sizes",
+    "truth_offsets",
+    "truth_index",
+    "truth_depth",
+    "intrinsics",
+)
+UNKNOWN = (math.nan,) * 4  # intrinsics that nobody states
 
 
 def _read_index(place: Path) -> Index:
@@ -241,6 +255,8 @@ def _make(
             key=place.name,
             name=source.name,
             truth=source.truth,
+            protocol=source.provenance.protocol,
+            licence=source.provenance.licence,
             size=size,
             method=METHOD,
             identity=source.identity(),
@@ -268,6 +284,7 @@ def _write_frames(
 ) -> tuple[tuple[str, ...], dict[str, ArrayEntry], tuple[str, ...]]:
     names: list[str] = []
     sizes: list[tuple[int, int]] = []
+    intrinsics: list[Intrinsics] = []
     offsets = [0]
     bad: list[str] = []
     allowed = bad_share * len(source)
@@ -286,7 +303,10 @@ def _write_frames(
                 depth.append(frame.depth)
                 truth_index.append(frame.index)
                 truth_depth.append(frame.truth)
-                _note(frame, names, sizes, offsets)
+                names.append(frame.name)
+                sizes.append(frame.native)
+                intrinsics.append(frame.intrinsics or UNKNOWN)
+                offsets.append(offsets[-1] + len(frame.index))
             if progress is not None:
                 progress(done, len(source))
             if len(bad) == done > max(allowed, LISTED - 1):
@@ -295,16 +315,9 @@ def _write_frames(
         raise DataError(bad_frames(source, bad, bad_share))
     np.save(part / "truth_sizes.npy", np.asarray(sizes, dtype=np.int32))
     np.save(part / "truth_offsets.npy", np.asarray(offsets, dtype=np.int64))
+    np.save(part / "intrinsics.npy", np.asarray(intrinsics, dtype=np.float32))
     entries = {name: _entry(part / f"{name}.npy") for name in ARRAYS}
     return tuple(names), entries, tuple(bad)
-
-
-def _note(
-    frame: Fitted, names: list[str], sizes: list[tuple[int, int]], offsets: list[int]
-) -> None:
-    names.append(frame.name)
-    sizes.append(frame.native)
-    offsets.append(offsets[-1] + len(frame.index))
 
 
 def _hopeless(source: Source, bad: Sequence[str]) -> str:

@@ -16,9 +16,14 @@ from nano.data.file_tables import DdadTable
 from nano.data.images import read_image
 from nano.data.kitti_disk import size_text
 from nano.data.pinhole import project_points
-from nano.data.sample import Sample
+from nano.data.sample import Provenance, Sample
 from nano.errors import DataError
 from nano.files import short_hash
+
+LICENCE = (
+    "DDAD (Guizilini et al. 2020): CC BY-NC-SA 4.0, for non-commercial use, with credit, shared "
+    "alike; another set in DGP format: as its authors state"
+)
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +78,21 @@ class DdadSource:
                 f"{frame.scan}: none of its {len(points)} points lands in {frame.image}: the scan "
                 "is damaged, or its pose or calibration belongs to another"
             )
-        return Sample(name=frame.name, image=image, depth=depth)
+        (fx, _, cx), (_, fy, cy), _ = frame.intrinsics.tolist()
+        return Sample(
+            name=frame.name,
+            image=image,
+            depth=depth,
+            intrinsics=(fx, fy, cx - 0.5, cy - 0.5),  # DGP counts from the pixel's corner
+        )
+
+    @property
+    def provenance(self) -> Provenance:
+        """What a cache of the frames says of them."""
+        return Provenance(
+            protocol="DGP, scans by way of their poses into the camera, nearest point; metres",
+            licence=LICENCE,
+        )
 
     def identity(self) -> dict[str, Any]:
         """What names the cache: files by name, size and time of change; poses and intrinsics."""
@@ -139,7 +158,8 @@ def _check(split: dict[str, Sequence[Path]], dataset: Path) -> None:
             if scene in owner:
                 raise DataError(
                     f"{dataset}: scene {scene.parent.name} is in both {owner[scene]} and {name}: "
-                    "what is judged must not have been trained on or selected by"
+                    "what is judged must not have been trained on or selected by; state scenes for "
+                    'each in [data], e.g. train = ["000000"]'
                 )
             owner[scene] = name
 

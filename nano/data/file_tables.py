@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from nano.data.fill import Method
 from nano.data.manifest import Folders, Share, SplitsTable
 
 Pixels = Annotated[int, Field(gt=0)]
@@ -24,6 +25,7 @@ BAD_SHARE_TEXT = (
     " more the split is refused"
 )
 ROOT = "the folder that holds the data; a relative one starts at the study file's folder"
+FILL = "how training gets depth where none was measured, see nano.data.fill"
 SIZE = "height and width of the network's input"
 
 
@@ -35,6 +37,7 @@ class FolderTable(BaseModel):
     set: Literal["folder"]
     root: str = Field(description=ROOT)
     size: Size = Field(default=(96, 128), description=SIZE)
+    fill: Method = Field(default="none", description=FILL)
     bad_share: float = Field(default=BAD_SHARE, ge=0, lt=1, description=BAD_SHARE_TEXT)
     protocol: Literal["folder"] = Field(
         default="folder", description="no crop, the depth range of the manifest"
@@ -55,6 +58,7 @@ class NyuTable(BaseModel):
     )
     test: Share | Folders = Field(default=("test",), description="folders, or a share likewise")
     gap: int = Field(default=10, ge=0, description="frames dropped before a held-out share")
+    fill: Method = Field(default="none", description=FILL)
     bad_share: float = Field(default=BAD_SHARE, ge=0, lt=1, description=BAD_SHARE_TEXT)
     protocol: Literal["nyu", "nyu-fastdepth"] = Field(
         default="nyu",
@@ -92,5 +96,6 @@ class DdadTable(BaseModel):
     partial: bool = Field(
         default=False, description="leave out, and count, scenes that the disk does not have"
     )
+    fill: Method = Field(default="none", description=FILL)
     bad_share: float = Field(default=BAD_SHARE, ge=0, lt=1, description=BAD_SHARE_TEXT)
     protocol: Literal["ddad"] = Field(default="ddad", description="no crop, 0-200 m")

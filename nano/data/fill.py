@@ -47,18 +47,24 @@ def fill(
         name: What messages call the frame.
 
     Raises:
-        DataError: Depth and image of different sizes, depth that is no depth, or none at all.
+        DataError: Depth and image of different sizes, an image that is not 8-bit RGB, depth that is
+            no depth, or none at all.
     """
     if method not in METHODS:
         raise DataError(f"unknown method {method!r} to fill with: one of {', '.join(METHODS)}")
-    _check(depth, image, name)
+    _check(depth, image, method, name)
     metres = depth.astype(np.float64)
     if method != "none":
         metres = np.where(metres > 0, metres, _FILLERS[method](metres, image))
     return metres.astype(np.float32)
 
 
-def _check(depth: NDArray[np.floating], image: NDArray[np.uint8], name: str) -> None:
+def _check(depth: NDArray[np.floating], image: NDArray[np.generic], method: str, name: str) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise DataError(
+            f"{name}: the image is {image.dtype} of shape {image.shape}; 8-bit RGB, height x width"
+            " x 3, is what the methods' constants are for"
+        )
     if depth.shape != image.shape[:2]:
         sizes = ["x".join(map(str, shape[:2])) for shape in (depth.shape, image.shape)]
         raise DataError(
@@ -67,7 +73,7 @@ def _check(depth: NDArray[np.floating], image: NDArray[np.uint8], name: str) -> 
         )
     if not np.isfinite(depth).all() or depth.min(initial=0) < 0:
         raise DataError(f"{name}: depth holds NaN, infinite or negative values; unknown is 0")
-    if not depth.any():
+    if method != "none" and not depth.any():
         raise DataError(
             f"{name}: not one pixel has a depth, so there is nothing to fill from: copy the map or "
             "its scan again, or leave the frame out"

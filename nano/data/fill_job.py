@@ -7,13 +7,16 @@ a process that dies takes one frame with it.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Literal
 
 from nano.console import say
@@ -24,9 +27,12 @@ from nano.errors import DataError, OutputError
 from nano.machine import available_memory, cores
 from nano.signals import signals_held
 
-# What a process needs beside the frame, and per pixel of the image; measured, and rounded up.
+# What a process needs beside the frame, and per pixel of the image; measured at 375x1242 and
+# 1216x1936, and rounded up (benchmarks/results/fill.json has the peaks at the first).
 PROCESS_BYTES = 100_000_000
 BYTES_PER_PIXEL = {"levin": 1000, "levin-half": 350, "linear": 350, "nearest": 100, "none": 50}
+LOOKED_AT = 8  # frames whose sizes decide how many processes fit
+ABANDONED_S = 60.0  # age of a part that nobody writes any more: one takes a second
 USABLE_SHARE = 0.8  # of the memory that is free: others live here too
 
 DEATHS_IN_A_ROW = 5  # when no frame comes between them, something else than a frame is wrong
@@ -77,8 +83,7 @@ def fill_frames(
     counts = {"filled": 0, "kept": 0}
     bad: list[str] = []
     with alone(source.folder / ".lock"), closing(_outcomes(source, processes)) as outcomes:
-        for left_over in source.folder.rglob(".*.png.*.part"):  # of a killed process
-            left_over.unlink(missing_ok=True)
+        _remove_left_over(source.folder)
         for done, (state, reason) in enumerate(outcomes, start=1):
             if state == "unwritable":
                 raise OutputError(f"{reason}; maps filled so far are kept: run it again")
@@ -104,7 +109,7 @@ def frame_bytes(size: tuple[int, int], method: str) -> int:
 
 def _within_memory(source: FilledSource, wanted: int, memory: int | None) -> int:
     """How many processes fit; one always may try."""
-    size = _first_size(source)
+    size = _largest_size(source)
     if memory is None:
         free = available_memory()
         memory = None if free is None else int(USABLE_SHARE * free)
@@ -120,13 +125,23 @@ def _within_memory(source: FilledSource, wanted: int, memory: int | None) -> int
     return min(fit, wanted)
 
 
-def _first_size(source: FilledSource) -> tuple[int, int] | None:
-    """Of the first frame that can be read."""
-    for index in range(len(source)):
+def _largest_size(source: FilledSource) -> tuple[int, int] | None:
+    """The largest of a few frames from all over the source; None where none of them can be read."""
+    step = max(1, len(source) // LOOKED_AT)
+    sizes = []
+    for index in range(0, len(source), step):
         with suppress(DataError):
             height, width = source.inner[index].depth.shape
-            return height, width
-    return None
+            sizes.append((height, width))
+    return max(sizes, key=math.prod, default=None)
+
+
+def _remove_left_over(folder: Path) -> None:
+    """Parts that a killed process left; a young one may be another writer's, at work."""
+    for part in folder.rglob(".*.png.*.part"):
+        with suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > ABANDONED_S:
+                part.unlink()
 
 
 # --- processes -----------------------------------------------------------------------------------

@@ -15,12 +15,14 @@ from PIL.PngImagePlugin import PngInfo
 
 from nano.data.fill import fill
 from nano.data.images import METRES_PER_STEP, png_text, read_depth_png
-from nano.data.sample import Sample, Source
+from nano.data.sample import Provenance, Sample, Source
 from nano.errors import DataError
 from nano.files import replacing
 
 VERSION = 1  # of what the methods compute; another one fills anew
 MADE_FROM = "nano-filled-from"  # the PNG's text that names what it was filled from
+_MOST_STEPS = np.iinfo(np.uint16).max
+_MOST_M = float(_MOST_STEPS * METRES_PER_STEP)
 _COMPRESSION = 3  # of zlib: smaller files cost more time than they save
 
 
@@ -28,9 +30,10 @@ _COMPRESSION = 3  # of zlib: smaller files cost more time than they save
 class FilledSource:
     """The frames of another source with `Sample.filled` set; depth and truth stay as measured.
 
-    With a folder each filled map is written there once, as ``<frame's name>.png`` in KITTI's
-    encoding (metres x 256 in 16 bits), whole or not at all, with a digest of the image and depth it
-    was made from. A map of that digest is read instead of filled again; any other is replaced.
+    Filled maps are in KITTI's encoding, metres x 256 in 16 bits, so known depths too are rounded to
+    4 mm there. With a folder each is written once, as ``<frame's name>.png``, whole or not at all,
+    with a digest of the image and depth it was made from. A map of that digest is read instead of
+    filled again; any other is replaced.
 
     Attributes:
         inner: Where images and depth come from.
@@ -54,6 +57,12 @@ class FilledSource:
         """As the inner source's: what is filled is no truth."""
         return self.inner.truth
 
+    @property
+    def provenance(self) -> Provenance:
+        """The inner source's, and how it is filled."""
+        own = self.inner.provenance
+        return replace(own, protocol=f"{own.protocol}; training depth filled: {self.method}")
+
     def identity(self) -> dict[str, Any]:
         """The inner source's, and how it is filled."""
         return self.inner.identity() | {"fill": self.method, "fill_version": VERSION}
@@ -65,7 +74,7 @@ class FilledSource:
         """One frame, filled now or before.
 
         Raises:
-            DataError: The frame is damaged or has no depth at all.
+            DataError: The frame is damaged, has no depth at all, or more than the encoding holds.
             OutputError: The filled map cannot be written.
         """
         return self.fetch(index)[0]
@@ -85,13 +94,18 @@ class FilledSource:
         return replace(sample, filled=steps * METRES_PER_STEP), True
 
     def _fill(self, sample: Sample) -> NDArray[np.float32]:
+        if (most := float(sample.depth.max(initial=0))) > _MOST_M:
+            raise DataError(
+                f"{sample.name}: a depth of {most:.1f} m, but filled maps hold at most"
+                f" {_MOST_M:.0f} m; check the units, or leave out what is that far"
+            )
         return fill(sample.depth, sample.image, self.method, sample.name)
 
 
 def _steps(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Metres in the encoding of the files, whose 0 would mean unknown."""
-    steps = np.round(depth / METRES_PER_STEP).clip(1, np.iinfo(np.uint16).max)
-    return steps.astype(np.uint16)
+    """Metres in the encoding of the files, whose 0 means unknown."""
+    steps = np.round(depth / METRES_PER_STEP).clip(1, _MOST_STEPS)
+    return np.where(depth > 0, steps, 0).astype(np.uint16)
 
 
 def _digest(sample: Sample, method: str) -> str:

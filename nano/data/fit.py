@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from nano.data.sample import Sample
+from nano.data.sample import Intrinsics, Sample
 from nano.errors import DataError
 
 # How images and depth maps get their size. The name is part of a cache's identity: a change of
@@ -29,6 +29,7 @@ class Fitted:
         native: Height and width of the truth.
         index: int32, flat pixel of each valid truth value, ascending.
         truth: float32, metres at these pixels.
+        intrinsics: As `Sample.intrinsics`, of the image at h x w.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Fitted:
     native: tuple[int, int]
     index: NDArray[np.int32]
     truth: NDArray[np.float32]
+    intrinsics: Intrinsics | None
 
 
 def fit(sample: Sample, size: tuple[int, int]) -> Fitted:
@@ -61,7 +63,20 @@ def fit(sample: Sample, size: tuple[int, int]) -> Fitted:
         native=native,
         index=index,
         truth=truth,
+        intrinsics=sample.intrinsics and resize_intrinsics(sample.intrinsics, native, size),
     )
+
+
+def resize_intrinsics(
+    intrinsics: Intrinsics, native: tuple[int, int], size: tuple[int, int]
+) -> Intrinsics:
+    """Of an image brought from ``native`` to ``size`` (height, width), whose corners stay corners.
+
+    Half a pixel lies between a corner and the middle of its pixel, from which centres are counted.
+    """
+    down, across = size[0] / native[0], size[1] / native[1]
+    fx, fy, cx, cy = intrinsics
+    return fx * across, fy * down, (cx + 0.5) * across - 0.5, (cy + 0.5) * down - 0.5
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

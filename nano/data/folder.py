@@ -43,6 +43,8 @@ def folder_source(root: Path, split: str) -> PairSource:
         metres_per_unit=manifest.metres_per_unit,
         range_m=manifest.range_m,
         usual=None if manifest.mixed_sizes else first_size(pairs),
+        licence=manifest.licence,
+        intrinsics=manifest.intrinsics,
     )
 
 

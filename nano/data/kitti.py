@@ -33,7 +33,7 @@ from nano.data.kitti_disk import (
     size_text,
 )
 from nano.data.lidar import CAMERAS, CLEAN, LEGACY, project, read_scan
-from nano.data.sample import Sample
+from nano.data.sample import Intrinsics, Provenance, Sample
 from nano.data.splits import (
     ANNOTATION_MARGIN,
     Drive,
@@ -48,6 +48,11 @@ from nano.files import short_hash
 __all__ = ["TRUTHS", "KittiSource", "check_report", "drive_frames", "inventory"]
 
 log = logging.getLogger(__name__)
+
+LICENCE = (
+    "KITTI (Geiger, Lenz, Stiller, Urtasun 2013; depth maps Uhrig et al. 2017): CC BY-NC-SA 3.0, "
+    "for non-commercial use, with credit, shared alike"
+)
 
 Truth = Literal["annotated", "single-scan", "raw"]
 TRUTHS: tuple[str, ...] = get_args(Truth)
@@ -117,8 +122,13 @@ class KittiSource:
         _check_complete(name, disk, truth, len(asked), self.left_out, partial=partial)
         self._files = tuple(found)
         self.frames = tuple(files.frame for files in found)
-        dates = sorted({files.frame.drive.date for files in found if files.kind == SCANS})
-        self._calibrations = {date: disk.calibration(date) for date in dates}
+        dates = sorted({files.frame.drive.date for files in found})
+        projected = {files.frame.drive.date for files in found if files.kind == SCANS}
+        self._calibrations = {
+            date: disk.calibration(date)
+            for date in dates
+            if date in projected or disk.has_calibration(date)
+        }
         if self.left_out:
             log.warning("%s: %s", name, self.left_out_text)
 
@@ -140,7 +150,19 @@ class KittiSource:
                 f"{files.truth}: the map is {size_text(depth.shape)}, but its image {files.image} "
                 f"is {size_text(size)} (height x width): one of them was resized or cropped"
             )
-        return Sample(name=files.frame.name, image=image, depth=depth)
+        return Sample(
+            name=files.frame.name,
+            image=image,
+            depth=depth,
+            intrinsics=self._intrinsics(files.frame, size),
+        )
+
+    @property
+    def provenance(self) -> Provenance:
+        """What a cache of the frames says of them."""
+        projected = any(files.kind == SCANS for files in self._files)
+        rule = f"; scans projected by the {self.rule.name} rule" if projected else ""
+        return Provenance(protocol=f"KITTI, {self.truth} truth{rule}; metres", licence=LICENCE)
 
     def identity(self) -> dict[str, Any]:
         """What names the cache: every frame's files by name, size and time of change."""
@@ -156,7 +178,7 @@ class KittiSource:
         return {
             "set": "kitti",
             "truth": self.truth,
-            "rule": self.rule.name if self._calibrations else "none",
+            "rule": self.rule.name if kinds["projected"] else "none",
             "frames": len(self),
             "maps": kinds["maps"],
             "projected": kinds["projected"],
@@ -168,6 +190,13 @@ class KittiSource:
         """E.g. ``45 of 697 frames left out: 45 with no annotated map (KITTI made none ...)``."""
         asked = len(self) + len(self.left_out)
         return f"{len(self.left_out)} of {asked} frames left out: {_counts(self.left_out)}"
+
+    def _intrinsics(self, frame: Frame, size: tuple[int, ...]) -> Intrinsics | None:
+        """Unknown without a calibration, and for images that were resized along with their maps."""
+        calibration = self._calibrations.get(frame.drive.date)
+        if calibration is None or calibration.size != size:
+            return None
+        return calibration.intrinsics[frame.camera]
 
     def _projected(self, files: _Files, size: tuple[int, ...]) -> NDArray[np.float32]:
         calibration = self._calibrations[files.frame.drive.date]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from nano.data.images import image_size, read_depth_png, read_image
@@ -14,12 +17,25 @@ from nano.data.kitti_disk import (
     SINGLE_SCAN,
     SIZES,
     KittiDisk,
+    belongs_in,
+    camera_of,
     find_drives,
     foreign_files,
     size_text,
 )
 from nano.data.lidar import CAMERA_FILE, CAMERAS, VELODYNE_FILE, read_scan
-from nano.data.splits import SPLITS, Drive, drive_length, lost_scan, role
+from nano.data.splits import (
+    ANNOTATION_MARGIN,
+    SPLITS,
+    TEST_LENGTHS,
+    TRAINING_LENGTHS,
+    Drive,
+    Frame,
+    drive_length,
+    in_validation_archive,
+    lost_scan,
+    role,
+)
 from nano.errors import DataError
 
 _LEFT = 2
@@ -102,7 +118,7 @@ def inventory(roots: Sequence[Path]) -> Inventory:
 
 
 def check_report(roots: Sequence[Path]) -> str:
-    """The inventory as text: drives, calibrations, how much of each list is there, problems."""
+    """The inventory as text: drives, how much of each list is there, what is lacking, problems."""
     return "\n".join(_report_lines(inventory(roots)))
 
 
@@ -113,17 +129,22 @@ def _report_lines(found: Inventory) -> Iterator[str]:
         yield ""
         yield f"{date}   calibration: {state}"
         if stocks:
-            yield "  drive  role         left right  scans  annotated  single-scan maps"
+            yield "  drive  role         left    of  right  scans  annotated  single-scan maps"
         for stock in stocks:
             yield _drive_line(stock)
     yield ""
-    yield "left images with truth:     annotated  single-scan    raw"
+    yield "images with truth:          annotated  single-scan    raw"
     for name, frames in SPLITS.items():
-        listed: dict[Drive, set[int]] = {}
-        for frame in frames():
-            listed.setdefault(frame.drive, set()).add(frame.index)
-        yield _usable_line(f"{name}, {len(frames())}", found.drives, listed)
-    yield _usable_line("all drives", found.drives, None)
+        yield _usable_line(f"{name}, {len(frames())}", found.drives, frames())
+    left = [
+        Frame(drive=stock.drive, index=index)
+        for stock in found.drives
+        for index in stock.images.get(_LEFT, ())
+    ]
+    yield _usable_line(f"left images, {len(left)}", found.drives, left)
+    yield ""
+    yield from _places_of_maps(found.drives)
+    yield from _lacking(found.drives)
     yield ""
     yield f"problems: {len(found.problems)}" if found.problems else "no problems found"
     for problem in found.problems:
@@ -134,21 +155,93 @@ def _drive_line(stock: DriveStock) -> str:
     left, right = (len(stock.images.get(camera, ())) for camera in CAMERAS)
     annotated, single = len(stock.annotated.get(_LEFT, ())), len(stock.single_scan.get(_LEFT, ()))
     return (
-        f"  {stock.drive.number:04d}   {role(stock.drive):<11}{left:6d}{right:6d}"
-        f"{len(stock.scans):7d}{annotated:11d}{single:18d}"
+        f"  {stock.drive.number:04d}   {role(stock.drive):<11}{left:6d}"
+        f"{drive_length(stock.drive) or '?':>6}{right:7d}{len(stock.scans):7d}{annotated:11d}"
+        f"{single:18d}"
     )
 
 
-def _usable_line(
-    name: str, stocks: Sequence[DriveStock], listed: dict[Drive, set[int]] | None
-) -> str:
-    counts = []
-    for truth in ("annotated", "single-scan", "raw"):
-        usable = {stock.drive: stock.usable(truth) for stock in stocks}
-        if listed is not None:
-            usable = {drive: usable.get(drive, set()) & kept for drive, kept in listed.items()}
-        counts.append(sum(len(frames) for frames in usable.values()))
+def _usable_line(name: str, stocks: Sequence[DriveStock], frames: Sequence[Frame]) -> str:
+    listed: dict[tuple[Drive, int], set[int]] = {}
+    for frame in frames:
+        listed.setdefault((frame.drive, frame.camera), set()).add(frame.index)
+    here = {stock.drive: stock for stock in stocks}
+    counts = [
+        sum(
+            len(here[drive].usable(truth, camera) & indices)
+            for (drive, camera), indices in listed.items()
+            if drive in here
+        )
+        for truth in ("annotated", "single-scan", "raw")
+    ]
     return f"  {name:<26}{counts[0]:9d}{counts[1]:13d}{counts[2]:7d}"
+
+
+def _places_of_maps(stocks: Sequence[DriveStock]) -> Iterator[str]:
+    """In which of KITTI's layouts the annotated maps were found."""
+    places: Counter[str] = Counter()
+    for stock in stocks:
+        for folder in stock.folders:
+            if any((folder / ANNOTATED.format(camera=camera)).is_dir() for camera in CAMERAS):
+                places[_layout(folder)] += 1
+    if places:
+        told = ", ".join(f"{count} {_drives(count)} {place}" for place, count in places.items())
+        yield f"annotated maps: {told}"
+
+
+def _layout(folder: Path) -> str:
+    if folder.parent.name in ("train", "val"):
+        return f"in the archive's {folder.parent.name}/"
+    raw = any((folder / IMAGES.format(camera=camera)).is_dir() for camera in CAMERAS)
+    return "inside the raw tree" if raw else "in a merged folder"
+
+
+def _lacking(stocks: Sequence[DriveStock]) -> Iterator[str]:
+    """Drives of the lists that are not here or not whole, and what would bring them."""
+    here = {stock.drive: stock for stock in stocks}
+    for kind, lengths in (("training", TRAINING_LENGTHS), ("test", TEST_LENGTHS)):
+        absent = [drive for drive in lengths if drive not in here or not here[drive].images]
+        if absent:
+            yield (
+                f"lacking: images of {len(absent)} of {len(lengths)} {kind} drives "
+                f"(<drive>_sync.zip of KITTI's raw data): {_by_date(absent)}"
+            )
+    with_maps = {drive for drive, stock in here.items() if stock.annotated}
+    without = [d for d in (*TRAINING_LENGTHS, *TEST_LENGTHS) if d in here and d not in with_maps]
+    if with_maps and without:
+        val = [drive for drive in without if in_validation_archive(drive)]
+        more = f", {len(val)} of them in its val/" if val else ""
+        yield (
+            f"lacking: annotated maps of {len(without)} {_drives(len(without))} "
+            f"(data_depth_annotated.zip{more}): {_by_date(without)}"
+        )
+    for stock in stocks:
+        gaps = _gaps(stock, drive_length(stock.drive) or 0)
+        if gaps:
+            yield f"lacking: of {stock.drive.folder} {', '.join(gaps)}"
+
+
+def _gaps(stock: DriveStock, length: int) -> list[str]:
+    """Kinds of which a drive of ``length`` images has only a part."""
+    lost = sum(lost_scan(stock.drive, index) for index in range(length))
+    kinds = (
+        ("left images", len(stock.images.get(_LEFT, ())), length),
+        ("scans", len(stock.scans), length - lost),
+        ("annotated maps", len(stock.annotated.get(_LEFT, ())), length - 2 * ANNOTATION_MARGIN),
+    )
+    return [f"{whole - n} of {whole} {what}" for what, n, whole in kinds if 0 < n < whole]
+
+
+def _by_date(drives: Sequence[Drive]) -> str:
+    """E.g. ``2011_09_26 0001 0002; 2011_09_28 0001``."""
+    dates = groupby(sorted(drives), lambda drive: drive.date)
+    return "; ".join(
+        " ".join([date, *(f"{drive.number:04d}" for drive in listed)]) for date, listed in dates
+    )
+
+
+def _drives(count: int) -> str:
+    return "drive" if count == 1 else "drives"
 
 
 def _stock(disk: KittiDisk, drive: Drive) -> DriveStock:
@@ -208,7 +301,22 @@ def _drive_problems(disk: KittiDisk, stock: DriveStock) -> Iterator[str]:
             foreign = foreign_files(kind_folder, IMAGES)
             if foreign:
                 yield f"{kind_folder}: {len(foreign)} files are no frames: {_some(foreign)}"
+        yield from _mislaid(folder)
     yield from _first_files(disk, drive)
+
+
+def _mislaid(drive: Path) -> Iterator[str]:
+    """Frames that lie where nobody looks for them: a level too deep or too high, and so on."""
+    for place, below, names in os.walk(drive):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        inside = Path(place).relative_to(drive)
+        kind = belongs_in(inside, names)
+        if kind is not None:
+            expected = kind.format(camera=camera_of(inside))
+            if inside.as_posix() != expected:
+                yield f"{place}: frames are mislaid: move them to {drive / expected}"
+        if {CAMERA_FILE, VELODYNE_FILE} & set(names):
+            yield f"{place}: the calibration is mislaid: move calib_*.txt to {drive.parent}"
 
 
 def _first_files(disk: KittiDisk, drive: Drive) -> Iterator[str]:

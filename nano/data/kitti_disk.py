@@ -12,10 +12,16 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import MappingProxyType
 
-from nano.data.lidar import CAMERA_FILE, VELODYNE_FILE, Calibration, read_calibration
+from nano.data.lidar import (
+    CAMERA_FILE,
+    CAMERAS,
+    VELODYNE_FILE,
+    Calibration,
+    read_calibration,
+)
 from nano.data.splits import Drive
 from nano.errors import DataError
 
@@ -86,6 +92,12 @@ class KittiDisk:
         folders = self.above.get(date, ())
         return [folder for folder in folders if any((folder / name).exists() for name in names)]
 
+    def has_calibration(self, date: str) -> bool:
+        """Whether there is one to read, damaged or not."""
+        names = (CAMERA_FILE, VELODYNE_FILE)
+        folders = self.calibration_folders(date)[:1]
+        return any(all((folder / name).exists() for name in names) for folder in folders)
+
     def calibration(self, date: str) -> Calibration:
         """The date's calibration, from the first root that has one.
 
@@ -122,7 +134,8 @@ def find_drives(roots: Sequence[Path]) -> KittiDisk:
     notes: list[str] = []
     for root in roots:
         if not root.is_dir():
-            raise DataError(f"{root}: no such folder: expected KITTI's drives below it")
+            what = "not a folder" if root.exists() else "no such folder"
+            raise DataError(f"{root}: {what}: expected KITTI's drives below it")
         for folder in _folders(root.resolve(), _LEVELS, notes):
             if _DRIVE.fullmatch(folder.name):
                 drive = Drive.parse(folder.name)
@@ -148,6 +161,32 @@ def find_drives(roots: Sequence[Path]) -> KittiDisk:
 def size_text(size: Sequence[int]) -> str:
     """Height x width, as messages give sizes, e.g. ``375x1242``."""
     return f"{size[0]}x{size[1]}"
+
+
+def belongs_in(place: PurePath, names: Sequence[str]) -> str | None:
+    """The kind of frames that a folder inside a drive holds, as a key of `ENDINGS`.
+
+    Told by what KITTI calls the folders on the way and not by how deep they are, so that frames one
+    level too deep or too high are recognised. None for a folder without frames that are read.
+
+    Args:
+        place: The folder, relative to the drive's.
+        names: Of its files.
+    """
+    endings = {Path(name).suffix.lower() for name in names if _FRAME.fullmatch(Path(name).stem)}
+    if endings & set(ENDINGS[SCANS]):
+        return SCANS
+    if not endings & set(ENDINGS[IMAGES]) or camera_of(place) is None:
+        return None
+    if "groundtruth" in place.parts:
+        return ANNOTATED
+    return SINGLE_SCAN if "velodyne_raw" in place.parts else IMAGES
+
+
+def camera_of(place: PurePath) -> int | None:
+    """The colour camera that a folder inside a drive belongs to."""
+    cameras = {f"image_{camera:02d}": camera for camera in CAMERAS}
+    return next((cameras[step] for step in place.parts if step in cameras), None)
 
 
 def foreign_files(folder: Path, kind: str) -> list[str]:

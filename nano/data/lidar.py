@@ -14,6 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import NDArray
 
+from nano.data.sample import Intrinsics
 from nano.errors import DataError
 
 CAMERAS = (2, 3)  # the left and right colour cameras
@@ -53,11 +54,13 @@ class Calibration:
         source: The folder it was read from, for messages.
         size: Height and width of the rectified images.
         matrices: Per camera, 3 x 4: homogeneous Velodyne metres to (u z, v z, z).
+        intrinsics: Per camera, of the rectified images.
     """
 
     source: Path
     size: tuple[int, int]
     matrices: dict[int, NDArray[np.float64]]
+    intrinsics: dict[int, Intrinsics]
 
 
 def read_calibration(folder: Path) -> Calibration:
@@ -74,12 +77,14 @@ def read_calibration(folder: Path) -> Calibration:
     width, height = (int(side) for side in cameras.numbers("S_rect_02", 1, 2)[0])
     if width < 1 or height < 1:
         raise DataError(f"{cameras.path}: S_rect_02: an image of {width}x{height} pixels")
+    projections = {camera: cameras.numbers(f"P_rect_{camera:02d}", 3, 4) for camera in CAMERAS}
     return Calibration(
         source=folder,
         size=(height, width),
-        matrices={
-            camera: cameras.numbers(f"P_rect_{camera:02d}", 3, 4) @ rectify @ to_camera
-            for camera in CAMERAS
+        matrices={camera: p @ rectify @ to_camera for camera, p in projections.items()},
+        intrinsics={
+            camera: (float(p[0, 0]), float(p[1, 1]), float(p[0, 2]), float(p[1, 2]))
+            for camera, p in projections.items()
         },
     )
 

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from nano.data.sample import Intrinsics
 from nano.errors import DataError
 
 MANIFEST = "manifest.toml"
@@ -74,6 +75,15 @@ class Manifest(BaseModel):
     mixed_sizes: bool = Field(
         default=False, description="images of several sizes are meant, not a mistake"
     )
+    licence: str = Field(
+        default="not stated in manifest.toml",
+        description="whose the data are and on which terms; goes into every prepared cache",
+    )
+    intrinsics: tuple[float, float, float, float] | None = Field(
+        default=None,
+        description="fx, fy, cx, cy of the camera in pixels of the images, counted from the middle"
+        " of the first one",
+    )
     splits: SplitsTable = Field(default=SplitsTable(), description="which frames are for what")
 
     @field_validator("units")
@@ -92,6 +102,13 @@ class Manifest(BaseModel):
         if not 0 < range_m[0] < range_m[1]:
             raise ValueError("must be two depths in metres, both above 0, the smaller one first")
         return range_m
+
+    @field_validator("intrinsics")
+    @classmethod
+    def _a_camera(cls, intrinsics: Intrinsics | None) -> Intrinsics | None:
+        if intrinsics is not None and min(intrinsics[:2]) <= 0:
+            raise ValueError("must be fx, fy, cx, cy, both focal lengths above 0")
+        return intrinsics
 
     @field_validator("image_names", "depth_names")
     @classmethod
@@ -132,9 +149,14 @@ def manifest_of(plain: dict[str, Any], where: str) -> Manifest:
     """
     try:
         # By way of JSON, where strict types still admit a list for a tuple.
-        return Manifest.model_validate_json(json.dumps(plain, default=str), strict=True)
+        manifest = Manifest.model_validate_json(json.dumps(plain, default=str), strict=True)
     except ValidationError as invalid:
         raise DataError(f"{where}: {_explain(plain, invalid)}") from invalid
+    if manifest.intrinsics is not None and manifest.mixed_sizes:
+        raise DataError(
+            f"{where}: intrinsics is of one camera, but mixed_sizes = true; leave one out"
+        )
+    return manifest
 
 
 def _none(root: Path) -> str:
@@ -162,9 +184,9 @@ def _explain(plain: dict[str, Any], invalid: ValidationError) -> str:
         near = difflib.get_close_matches(key, model.model_fields, n=1)
         known = f"did you mean {near[0]}?" if near else f"known: {', '.join(model.model_fields)}"
         return f"unknown key {name!r}; {known}"
-    if first["type"] == "missing":
-        return f"{name} is missing: {model.model_fields[key].description}"
     table = plain["splits"] if in_splits else plain
+    if first["type"] == "missing" and key not in table:
+        return f"{name} is missing: {model.model_fields[key].description}"
     message = first["msg"].removeprefix("Value error, ")
     about = model.model_fields[key].description
     return f"{name} = {table[key]!r}: {message} ({about})"

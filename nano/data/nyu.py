@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nano.data.folder import split_pairs
 from nano.data.manifest import SplitsTable
-from nano.data.nyu_mat import LABELLED, MatSource, mat_frames
+from nano.data.nyu_mat import LABELLED, LICENCE, MatSource, mat_frames
 from nano.data.pair_source import PairSource
 from nano.data.pairs import Kind, Pair, find_pairs
 from nano.data.sample import Source
@@ -99,6 +99,7 @@ def nyu_source(root: Path, split: str, splits: SplitsTable) -> Source:
         metres_per_unit=layout.metres_per_unit,
         range_m=RANGE_M,
         usual=None,
+        licence=LICENCE,
     )
 
 

@@ -15,12 +15,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nano.data.pairs import Pair
-from nano.data.sample import Sample
+from nano.data.sample import Intrinsics, Provenance, Sample
 from nano.errors import DataError, MissingPackage
 
 if TYPE_CHECKING:
     import h5py
 
+LICENCE = (
+    "NYU Depth v2 (Silberman, Hoiem, Kohli, Fergus 2012): published for research, with credit; "
+    "its authors state no licence"
+)
+SIZE = (480, 640)
+# Of the colour camera, from the authors' toolbox (camera_params.m), which counts pixels from 1.
+INTRINSICS: Intrinsics = (518.85790117450188, 519.46961112127485, 324.58244941, 252.73616633)
 LABELLED = "nyu_depth_v2_labeled.mat"
 SPLITS = "splits.mat"
 _LISTS = {"train": "trainNdxs", "test": "testNdxs"}  # MATLAB's numbers, which start at 1
@@ -64,7 +71,13 @@ class MatSource:
             name=f"{number:04d}",
             image=np.ascontiguousarray(image),
             depth=np.ascontiguousarray(depth, dtype=np.float32),
+            intrinsics=INTRINSICS if depth.shape == SIZE else None,
         )
+
+    @property
+    def provenance(self) -> Provenance:
+        """What a cache of the frames says of them."""
+        return Provenance(protocol="NYU Depth v2 labelled, holes filled; metres", licence=LICENCE)
 
     def identity(self) -> dict[str, Any]:
         """What names the cache: the file by size and time of change, and the frames."""

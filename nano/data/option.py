@@ -72,7 +72,7 @@ def table_of(options: argparse.Namespace, **changes: object) -> tuple[AnyTable, 
     if options.root:
         plain["root"] = _root(options, plain.get("set"))
     elif options.data in SETS_WITH_ROOT:
-        raise StudyError(f"--data {options.data} needs --root FOLDER, where the data are")
+        raise StudyError(f"{options.data} needs --root FOLDER, where the data are")
     if options.partial:
         plain["partial"] = True
     plain |= {name: list(v) if isinstance(v, tuple) else v for name, v in changes.items()}
@@ -101,7 +101,7 @@ def read_table(path: Path) -> dict[str, object]:
         study = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as missing:
         raise StudyError(
-            f"{path}: no such file; --data takes {', '.join(SETS)} or a study"
+            f"{path}: no such file; expected a study's TOML file or one of {', '.join(SETS)}"
         ) from missing
     except OSError as unreadable:
         raise StudyError(f"{path}: cannot be read: {unreadable.strerror}") from unreadable

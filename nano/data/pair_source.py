@@ -16,7 +16,7 @@ from nano.data.images import image_size, read_image
 from nano.data.kitti_disk import size_text
 from nano.data.manifest import MANIFEST
 from nano.data.pairs import Kind, Pair, whole
-from nano.data.sample import Sample
+from nano.data.sample import Intrinsics, Provenance, Sample
 from nano.errors import DataError
 from nano.files import short_hash
 
@@ -41,6 +41,8 @@ class PairSource:
         range_m: Depths outside are unknown; the units are doubted where most lie far outside.
         usual: Height and width that every image must have, and the image they are taken from; None
             where sizes may be mixed.
+        licence: On which terms the data may be used.
+        intrinsics: Of every image, at its own size; None where nobody states them.
     """
 
     name: str
@@ -52,6 +54,8 @@ class PairSource:
     metres_per_unit: float
     range_m: tuple[float, float]
     usual: Usual | None
+    licence: str
+    intrinsics: Intrinsics | None = None
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -81,7 +85,14 @@ class PairSource:
             )
         low, high = self.range_m
         depth[(depth < low) | (depth > high)] = 0
-        return Sample(name=pair.label, image=image, depth=depth)
+        return Sample(name=pair.label, image=image, depth=depth, intrinsics=self.intrinsics)
+
+    @property
+    def provenance(self) -> Provenance:
+        """What a cache of the frames says of them."""
+        low, high = self.range_m
+        protocol = f"{self.truth} truth, {low:g}-{high:g} m; metres"
+        return Provenance(protocol=protocol, licence=self.licence)
 
     def identity(self) -> dict[str, Any]:
         """What names the cache: every file by name, size and time of change; units and range."""
@@ -90,6 +101,8 @@ class PairSource:
             "metres_per_unit": self.metres_per_unit,
             "range_m": list(self.range_m),
             "usual": None if self.usual is None else list(self.usual[0]),
+            "licence": self.licence,
+            "intrinsics": list(self.intrinsics or ()),
             "frames": len(self),
             "files": short_hash("\n".join(_stamps(self.pairs))),
         }

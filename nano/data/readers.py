@@ -40,10 +40,10 @@ def frames(source: Source, size: tuple[int, int], workers: int) -> Generator[Fit
         for chunk in chunks:
             yield from read_chunk(source, size, chunk)
         return
-    with one_thread_each(), _pool(min(workers, len(chunks))) as pool:
+    with one_thread_each(), _pool(min(workers, len(chunks)), source, size) as pool:
         waiting: deque[Future[list[Fitted | Bad]]] = deque()
         for chunk in chunks:
-            waiting.append(pool.submit(read_chunk, source, size, chunk))
+            waiting.append(pool.submit(_read_given, chunk))
             if len(waiting) >= 2 * workers:  # bounds what is held in memory
                 yield from _result(waiting.popleft())
         while waiting:
@@ -91,15 +91,34 @@ def _result(future: Future[list[Fitted | Bad]]) -> list[Fitted | Bad]:
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Fresh processes (spawned: forking a program with threads may hang), gone at the end."""
+def _pool(workers: int, source: Source, size: tuple[int, int]) -> Iterator[ProcessPoolExecutor]:
+    """Fresh processes (spawned: forking a program with threads may hang), gone at the end.
+
+    Each gets the source once: with every chunk, a source of 40,000 files would be most of the work.
+    """
     pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=start_worker
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_reader,
+        initargs=(source, size),
     )
     try:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+_given: list[tuple[Source, tuple[int, int]]] = []  # in a worker: what it reads, and at which size
+
+
+def _start_reader(source: Source, size: tuple[int, int]) -> None:
+    start_worker()
+    _given.append((source, size))
+
+
+def _read_given(chunk: range) -> list[Fitted | Bad]:
+    (given,) = _given
+    return read_chunk(*given, chunk)
 
 
 def start_worker() -> None:

@@ -18,6 +18,22 @@ INPUT_MEAN = 0.45
 INPUT_STD = 0.25
 
 
+Intrinsics = tuple[float, float, float, float]  # fx, fy, cx, cy in pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What a copy of somebody's data must carry with it.
+
+    Attributes:
+        protocol: How the truth came about: its kind, its rule, its units.
+        licence: Whose the data are, and on which terms.
+    """
+
+    protocol: str
+    licence: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sample:
     """One frame at its native size.
@@ -28,12 +44,15 @@ class Sample:
         depth: float32, height x width, metres along the camera's axis; 0 where unknown.
         filled: float32, height x width, metres, known everywhere: what training sees where depth
             is unknown. Never truth. None for training on what is known.
+        intrinsics: fx, fy, cx, cy in pixels, (0, 0) being the middle of the first pixel; None where
+            nobody states them.
     """
 
     name: str
     image: NDArray[np.uint8]
     depth: NDArray[np.float32]
     filled: NDArray[np.float32] | None = None
+    intrinsics: Intrinsics | None = None
 
 
 @runtime_checkable  # the tests execute annotations
@@ -51,6 +70,10 @@ class Source(Protocol):
     @property
     def truth(self) -> str:
         """Kind of truth: ``rendered``, ``annotated``, ``raw``, ``single-scan``, ``sensor``."""
+
+    @property
+    def provenance(self) -> Provenance:
+        """What a cache of the frames says of them."""
 
     def identity(self) -> dict[str, Any]:
         """Plain data that changes whenever any frame would: names the cache."""
@@ -91,6 +114,8 @@ class DepthSet:
         depth: float16, N x H x W, metres, 0 where unknown: what training sees, perhaps filled.
         truth: At native sizes: what evaluation compares with.
         left_out: Frames of the split that could not be used and are not among these.
+        intrinsics: float32, N x 4, fx, fy, cx, cy of each image at this size, (0, 0) being the
+            middle of the first pixel; NaN where unknown, None where no image has any.
     """
 
     name: str
@@ -100,6 +125,7 @@ class DepthSet:
     depth: NDArray[np.float16]
     truth: Truth
     left_out: int = 0
+    intrinsics: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.images)

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from nano.data.sample import Sample
+from nano.data.sample import Provenance, Sample
 from nano.data.scenes import render_scene
 from nano.seeds import derive_seed
 
@@ -35,7 +35,12 @@ class SceneSource:
     def __getitem__(self, index: int) -> Sample:
         seed = derive_seed("scene", self.split, self.seed, index)
         scene = render_scene(seed, self.size)
-        return Sample(name=f"{self.split}-{index:05d}", image=scene.image, depth=scene.depth)
+        return Sample(
+            name=f"{self.split}-{index:05d}",
+            image=scene.image,
+            depth=scene.depth,
+            intrinsics=scene.intrinsics,
+        )
 
     @property
     def name(self) -> str:
@@ -46,6 +51,11 @@ class SceneSource:
     def truth(self) -> str:
         """Exact, from the renderer."""
         return "rendered"
+
+    @property
+    def provenance(self) -> Provenance:
+        """What a cache of the scenes says of them."""
+        return Provenance(protocol="rendered, exact; metres", licence="rendered here: free to use")
 
     def identity(self) -> dict[str, Any]:
         """Split, count, size, seed, and a hash of rendered pixels.

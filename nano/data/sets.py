@@ -32,7 +32,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -40,7 +41,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nano.data.cache import prepare
 from nano.data.ddad import ddad_source
-from nano.data.file_tables import DdadTable, FolderTable, NyuTable
+from nano.data.file_tables import FILL, DdadTable, FolderTable, NyuTable
 from nano.data.fill import Method
 from nano.data.filled import FilledSource
 from nano.data.folder import folder_source
@@ -49,8 +50,9 @@ from nano.data.kitti import KittiSource, drive_frames
 from nano.data.nyu import nyu_source
 from nano.data.sample import DepthSet, Source
 from nano.data.scene_source import SceneSource
-from nano.data.splits import SPLITS, Drive, Frame
+from nano.data.splits import SPLITS, Drive, Frame, listed_frames, standing_frames
 from nano.errors import DataError, StudyError
+from nano.files import short_hash
 
 SplitName = Literal["train", "validation", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -96,14 +98,20 @@ class KittiTable(BaseModel):
         description="a named list, a list of drives, or the share held out of each training drive",
     )
     test: Drives = Field(default="eigen-test-annotated", description="as train")
-    fill: Method = Field(
-        default="none",
-        description="how training gets depth where none was measured, see nano.data.fill",
-    )
+    fill: Method = Field(default="none", description=FILL)
     gap: int = Field(
         default=10, ge=0, description="frames (0.1 s each) dropped before a held-out share"
     )
-    camera: Literal[2, 3] = Field(default=2, description="2 the left colour camera, 3 the right")
+    camera: Literal[2, 3] | None = Field(
+        default=None,
+        description="2 the left colour camera, 3 the right; unless set what the list has, and of"
+        " drives the left",
+    )
+    standing: str = Field(
+        default="",
+        description="a list of frames in which the car stands still, left out of train, as"
+        " SfMLearner's static_frames.txt; a relative path starts at the study file's folder",
+    )
     partial: bool = Field(
         default=False, description="leave out, and count, frames that the disk does not have"
     )
@@ -186,9 +194,16 @@ def source(table: AnyTable, base: Path, split: SplitName, *, as_measured: bool =
     if isinstance(table, ScenesTable):
         count = getattr(table, split)
         return SceneSource(split=split, count=count, size=table.size, seed=table.seed)
+    measured = _measured(table, base, split)
+    if split != "train" or as_measured or table.fill == "none":
+        return measured
+    return FilledSource(inner=measured, method=table.fill, label=_filled_label(table, base))
+
+
+def _measured(
+    table: KittiTable | DdadTable | NyuTable | FolderTable, base: Path, split: SplitName
+) -> Source:
     if isinstance(table, KittiTable):
-        if split == "train":
-            return _kitti_train(table, base, as_measured)
         return _kitti(table, base, split)
     root = root_of(base, table.root)
     if isinstance(table, DdadTable):
@@ -210,13 +225,13 @@ def lacking(source: Source) -> dict[str, int]:
     return dict(Counter(reason for _, reason in source.left_out))
 
 
-def _kitti_train(table: KittiTable, base: Path, as_measured: bool) -> Source:
-    measured = _kitti(table, base, "train")
-    if table.fill == "none" or as_measured:
-        return measured
-    rule = "-legacy" if table.legacy else ""
-    label = f"kitti-{table.truth}{rule}-{table.fill}"
-    return FilledSource(inner=measured, method=table.fill, label=label)
+def _filled_label(table: KittiTable | DdadTable | NyuTable | FolderTable, base: Path) -> str:
+    """Names a folder of filled maps: KITTI's frames have the same names on every disk."""
+    if isinstance(table, KittiTable):
+        rule = "-legacy" if table.legacy else ""
+        return f"kitti-{table.truth}{rule}-{table.fill}"
+    root = root_of(base, table.root).resolve()
+    return f"{table.set}-{root.name}-{short_hash(str(root))}-{table.fill}"
 
 
 def truth_kind(table: AnyTable) -> str:
@@ -312,9 +327,13 @@ def root_of(base: Path, root: str) -> Path:
 def _kitti(table: KittiTable, base: Path, split: SplitName) -> KittiSource:
     named = (table.root,) if isinstance(table.root, str) else table.root
     roots = [root_of(base, root) for root in named]
+    frames = _kitti_frames(table, roots, split)
+    if table.standing and split == "train":
+        standing = standing_frames(root_of(base, table.standing))
+        frames = tuple(f for f in frames if (f.drive, f.index) not in standing)
     return KittiSource(
         roots,
-        _kitti_frames(table, roots, split),
+        frames,
         truth=table.truth,
         name=f"kitti {split}",
         legacy=table.legacy,
@@ -327,8 +346,8 @@ def _kitti_frames(table: KittiTable, roots: list[Path], split: SplitName) -> tup
 
     def frames(chosen: Drives) -> tuple[Frame, ...]:
         if isinstance(chosen, str):
-            return tuple(replace(frame, camera=table.camera) for frame in SPLITS[chosen]())
-        return drive_frames(roots, [Drive.parse(drive) for drive in chosen], table.camera)
+            return listed_frames(chosen, table.camera)
+        return drive_frames(roots, [Drive.parse(drive) for drive in chosen], table.camera or 2)
 
     if split == "test":
         return frames(table.test)
@@ -363,10 +382,11 @@ def hold_out(
     Raises:
         DataError: Every drive is too short to hold out anything, or nothing is left to train on.
     """
-    drives: dict[Drive, list[Frame]] = {}
-    for frame in frames:
-        drives.setdefault(frame.drive, []).append(frame)
-    kept, held_out = hold_out_ends(map(sorted, drives.values()), share, gap)
+    drives: dict[Drive, dict[int, list[Frame]]] = {}  # both cameras' images of an instant together
+    for frame in sorted(frames):
+        drives.setdefault(frame.drive, {}).setdefault(frame.index, []).append(frame)
+    films = (list(instants.values()) for instants in drives.values())
+    kept, held_out = (list(chain(*part)) for part in hold_out_ends(films, share, gap))
     if not kept or not held_out:
         part = "to train on" if not kept else "for validation"
         raise DataError(

@@ -2,16 +2,18 @@
 
 Eigen et al. (2014) took 28 drives for testing; stretches where the car stands still and a few
 random frames were dropped, which no rule derives, hence the table. The training frames follow
-from the lengths of 33 other drives. Nobody published a validation part of the 23158 training
-frames: `VALIDATION_DRIVES` is our choice, of whole drives, because neighbouring frames look alike.
+from the lengths of 33 other drives; the lists for training without depth have both cameras. Nobody
+published a validation part of the 23158 training frames: `VALIDATION_DRIVES` is our choice, of
+whole drives, because neighbouring frames look alike.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -102,6 +104,20 @@ _TEST = """
 VALIDATION_DRIVES = frozenset(Drive("2011_09_26", number) for number in (5, 11, 39, 57, 95))
 
 
+# KITTI divided the annotated maps by its own benchmark, not by these lists.
+_VALIDATION_ARCHIVE = frozenset(
+    Drive(f"2011_{date}", number)
+    for date, numbers in {
+        "09_26": (2, 5, 13, 20, 23, 36, 79, 95, 113),
+        "09_28": (37,),
+        "09_29": (26,),
+        "09_30": (16,),
+        "10_03": (47,),
+    }.items()
+    for number in numbers
+)
+
+
 def _training_lengths() -> dict[Drive, int]:
     lengths = {}
     for line in _TRAINING.strip().split("\n"):
@@ -154,6 +170,11 @@ def has_annotation(index: int, length: int) -> bool:
     return ANNOTATION_MARGIN <= index < length - ANNOTATION_MARGIN
 
 
+def in_validation_archive(drive: Drive) -> bool:
+    """Whether the annotated maps of a drive are in val/ of KITTI's archive, not in train/."""
+    return drive in _VALIDATION_ARCHIVE
+
+
 def lost_scan(drive: Drive, index: int) -> bool:
     """Whether KITTI itself lacks the Velodyne scan of an image."""
     return drive == Drive("2011_09_26", 9) and 177 <= index <= 180
@@ -200,6 +221,60 @@ def eigen_validation() -> tuple[Frame, ...]:
     return tuple(frame for frame in eigen_train() if frame.drive in VALIDATION_DRIVES)
 
 
+@cache
+def eigen_full() -> tuple[Frame, ...]:
+    """Every image of the 33 training drives, left and right: 46976 (monodepth, both its lists)."""
+    return tuple(
+        Frame(drive=drive, index=index, camera=camera)
+        for drive, length in TRAINING_LENGTHS.items()
+        for index in range(length)
+        for camera in (2, 3)
+    )
+
+
+@cache
+def eigen_neighbours() -> tuple[Frame, ...]:
+    """The 46844 of `eigen_full` with an image before and after: what view synthesis trains on.
+
+    Zhou et al. (2017) also leave out frames in which the car stands still; no rule derives these,
+    so their list, which anybody may use, is handed in (`standing_frames`). It leaves 44234.
+    """
+    return tuple(
+        frame for frame in eigen_full() if 0 < frame.index < TRAINING_LENGTHS[frame.drive] - 1
+    )
+
+
+def standing_frames(path: Path) -> frozenset[tuple[Drive, int]]:
+    """Drive and index of each line ``2011_09_26 2011_09_26_drive_0001_sync 0000000005`` of a file.
+
+    That is how SfMLearner's ``static_frames.txt`` lists frames in which the car stands still.
+
+    Raises:
+        DataError: The file is missing or unreadable, or has another line; names the line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as missing:
+        raise DataError(f"{path}: no such file: expected a list of standing frames") from missing
+    except (OSError, UnicodeDecodeError) as unreadable:
+        raise DataError(f"{path}: cannot be read: {unreadable}") from unreadable
+    standing = set()
+    for number, line in enumerate(lines, start=1):
+        words = line.split()
+        if not words:
+            continue
+        if len(words) != 3 or not (words[2].isascii() and words[2].isdecimal()):
+            raise DataError(
+                f"{path}, line {number}: {line!r} is no frame: expected "
+                "'2011_09_26 2011_09_26_drive_0001_sync 0000000005'"
+            )
+        try:
+            standing.add((Drive.parse(words[1]), int(words[2])))
+        except DataError as error:
+            raise DataError(f"{path}, line {number}: {error}") from error
+    return frozenset(standing)
+
+
 SPLITS: Mapping[str, Callable[[], tuple[Frame, ...]]] = MappingProxyType(
     {
         "eigen-train": eigen_train,
@@ -207,5 +282,15 @@ SPLITS: Mapping[str, Callable[[], tuple[Frame, ...]]] = MappingProxyType(
         "eigen-validation": eigen_validation,
         "eigen-test": eigen_test,
         "eigen-test-annotated": eigen_test_annotated,
+        "eigen-full": eigen_full,
+        "eigen-neighbours": eigen_neighbours,
     }
 )
+
+
+def listed_frames(name: str, camera: int | None = None) -> tuple[Frame, ...]:
+    """The frames of a list of `SPLITS`; with a camera, each instant once, seen by it."""
+    frames = SPLITS[name]()
+    if camera is None:
+        return frames
+    return tuple(dict.fromkeys(replace(frame, camera=camera) for frame in frames))

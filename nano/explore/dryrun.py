@@ -176,8 +176,9 @@ def _remedy(table: AnyTable) -> str:
         "single-scan": "velodyne_points of the raw drives, or the depth archive's velodyne_raw",
         "raw": "velodyne_points of the raw drives",
     }[table.truth]
+    image = f"image_0{table.camera or 2}"
     return (
-        f"put the synced raw KITTI drives (DATE/DATE_drive_NNNN_sync/image_0{table.camera}, with"
+        f"put the synced raw KITTI drives (DATE/DATE_drive_NNNN_sync/{image}, with"
         f" the calib_*.txt of each date) and {depth} under {roots}; or name your folders:"
         ' --set \'data.root=["/path/to/raw", "/path/to/depth"]\'.'
         " `python -m nano.data kitti --check ROOT` tells what is there"

@@ -74,6 +74,9 @@ def sampler_factory(kind: str, prototype: Prototype, trials: int) -> SamplerFact
 class WholeSampler(BaseSampler):
     """The frame of samplers that propose all knobs and the seed of a design at once.
 
+    What else an objective suggests (a learning rate, say) is drawn at random, from the study's seed
+    and the trial's number: no proposal depends on it.
+
     Args:
         caps: The counted bounds; hold the prototype.
         seed: The study's.
@@ -102,7 +105,14 @@ class WholeSampler(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """What `propose` says, but for a trial that has its parameters: enqueued, or begun."""
-        return {} if FIXED in trial.system_attrs else self.propose(study, trial)
+        found = {
+            name: self._at_random(study, trial, name, distribution)
+            for name, distribution in search_space.items()
+            if name not in self._space
+        }
+        if search_space.keys() & self._space.keys() and FIXED not in trial.system_attrs:
+            found |= self.propose(study, trial)
+        return found
 
     def sample_independent(
         self,
@@ -111,8 +121,16 @@ class WholeSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Only reached for parameters that an enqueued trial left open: the preset's value."""
-        return open_parameter(self._caps.prototype, param_name, self._seed, trial.number)
+        """The preset's value of what an enqueued trial left open; others are drawn at random."""
+        if param_name in self._space:
+            return open_parameter(self._caps.prototype, param_name, self._seed, trial.number)
+        return self._at_random(study, trial, param_name, param_distribution)
+
+    def _at_random(
+        self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> Any:
+        inner = optuna.samplers.RandomSampler(seed=derive_seed(self._seed, name, trial.number))
+        return inner.sample_independent(study, trial, name, distribution)
 
 
 class CappedSampler(WholeSampler):

@@ -374,7 +374,7 @@ def _plainer(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _anchor_roots(plain: dict[str, Any], base: Path, where: str) -> None:
-    """Make the roots of data absolute, in place."""
+    """Make the paths of data absolute, in place."""
 
     def anchored(root: Any) -> Any:
         try:
@@ -385,6 +385,7 @@ def _anchor_roots(plain: dict[str, Any], base: Path, where: str) -> None:
             raise StudyError(f'{where}: [data] root = "{root}": {nobody}') from nobody
 
     data = plain.get("data")
-    if isinstance(data, dict) and "root" in data:
-        root = data["root"]
-        data["root"] = [anchored(one) for one in root] if isinstance(root, list) else anchored(root)
+    for key in ("root", "standing"):
+        if isinstance(data, dict) and data.get(key):
+            named = data[key]
+            data[key] = [anchored(n) for n in named] if isinstance(named, list) else anchored(named)

@@ -38,6 +38,7 @@ class Baseline:
         size: Height and width that its published cost is told for.
         multiple: Sides of images are multiples of it, plus ``remainder``.
         remainder: See there.
+        least: The smallest side, where that is not one ``multiple`` plus ``remainder``.
         output_stride: Input pixels per output pixel, in each direction.
         outputs: Numbers it writes for a pixel: 1, or two for each decision of an ordinal head.
         widths: Channels that the builder lets vary, in its own order; () when none.
@@ -49,6 +50,7 @@ class Baseline:
     size: Size
     multiple: int = 32
     remainder: int = 0
+    least: int = 0
     output_stride: int = 1
     outputs: int = 1
     widths: Widths = ()
@@ -65,15 +67,15 @@ class Baseline:
 
     def check_size(self, size: Size) -> None:
         """Raise a DesignError unless the network takes images of ``size``."""
-        least = self.multiple + self.remainder
+        least = max(self.least, self.multiple + self.remainder)
         if all(side >= least and side % self.multiple == self.remainder for side in size):
             return
-        steps = [max(1, round((side - self.remainder) / self.multiple)) for side in size]
-        near = [step * self.multiple + self.remainder for step in steps]
+        steps = [round((side - self.remainder) / self.multiple) for side in size]
+        near = [max(least, step * self.multiple + self.remainder) for step in steps]
         more = f" plus {self.remainder}" if self.remainder else ""
         raise DesignError(
             f"size {size[0]}x{size[1]}: {self.network} takes sides that are multiples of"
-            f" {self.multiple}{more}; nearest {near[0]}x{near[1]}"
+            f" {self.multiple}{more}, from {least} on; nearest {near[0]}x{near[1]}"
         )
 
 
@@ -148,6 +150,7 @@ BASELINES: dict[str, Baseline] = {
         network="resnet18",
         paper="Godard et al. 2019, Digging Into Self-Supervised Monocular Depth Estimation",
         size=(192, 640),
+        least=64,  # padding by reflection needs two pixels at a 32nd of the size
         build=_resnet18,
     ),
     "packnet01": Baseline(

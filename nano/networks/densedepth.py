@@ -19,7 +19,11 @@ SLOPE = 0.2  # of the leaky ReLU
 
 
 class Up(nn.Module):
-    """Bilinear upsampling by two, concatenation of the skip, two 3x3 convolutions, leaky ReLU."""
+    """Bilinear upsampling by two, concatenation of the skip, two 3x3 convolutions, leaky ReLU.
+
+    Pixels are areas (corners not aligned), as images are resized everywhere here; the paper does
+    not say, and programs of it differ.
+    """
 
     def __init__(self, inputs: int, skip: int, width: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """DenseNet-169, the encoder of DenseDepth; Huang et al. 2017, table 1.
 
 Parts bear torchvision's names (``denseblock1.denselayer1.norm1`` ...), so that a user's ImageNet
-weights of that library fit as they are (`nano.networks.weights`).
+weights of that library fit, in the published file's spelling too (`nano.networks.weights`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """DORN: depth as a row of ordinal decisions, from a dilated ResNet-101 and a scene module.
 
 Fu et al. 2018, "Deep Ordinal Regression Network for Monocular Depth Estimation", section 3 and
-figure 2. How its numbers become depth, and what it minimises: `nano.networks.ordinal`.
+figure 2; where they leave a choice open (ReLUs, dropout of single numbers by a half, before the
+full connection and around the joint), as in the authors' published definition of the KITTI network.
+How its numbers become depth, and what it minimises: `nano.networks.ordinal`.
 """
 
 from __future__ import annotations
@@ -36,14 +38,16 @@ class FullImage(nn.Module):
 
     def __init__(self, inputs: int, cells: tuple[int, int], width: int) -> None:
         super().__init__()
+        self.drop = nn.Dropout()
         self.connect = nn.Linear(inputs * cells[0] * cells[1], width)
         self.conv = nn.Conv2d(width, width, 1)
 
     def forward(self, maps: Float[Tensor, "B c h w"]) -> Float[Tensor, "B d h w"]:
         """The same numbers at every pixel."""
         pooled = functional.avg_pool2d(maps, POOL, ceil_mode=True)
-        whole = functional.relu(self.connect(pooled.flatten(1)), inplace=True)
-        return self.conv(whole[:, :, None, None]).expand(-1, -1, *maps.shape[-2:])
+        whole = functional.relu(self.connect(self.drop(pooled.flatten(1))), inplace=True)
+        whole = functional.relu(self.conv(whole[:, :, None, None]), inplace=True)
+        return whole.expand(-1, -1, *maps.shape[-2:])
 
 
 class Scene(nn.Module):
@@ -57,7 +61,7 @@ class Scene(nn.Module):
             _branch(nn.Conv2d(inputs, width, 3, padding=rate, dilation=rate), width)
             for rate in DILATIONS
         )
-        self.drop = nn.Dropout2d()
+        self.drop = nn.Dropout()
         self.joint = nn.Conv2d((2 + len(DILATIONS)) * width, joint, 1)
 
     def forward(self, maps: Float[Tensor, "B c h w"]) -> Float[Tensor, "B d h w"]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -49,12 +49,16 @@ def ordinal_loss(
     output: Float[Tensor, "B c H W"],
     label: Float[Tensor, "B 1 H W"],
     valid: Bool[Tensor, "B 1 H W"],
+    pixels: Int[Tensor, ""],
 ) -> Float[Tensor, ""]:
-    """Mean over known pixels of the sum of K cross entropies (eq. 2, 3); 0 when there is none."""
+    """Sum over known pixels of K cross entropies, divided by ``pixels`` (eq. 2, 3).
+
+    ``pixels`` is the number of known ones, of these maps or of the batch they are a part of.
+    """
     places = torch.arange(DECISIONS, device=output.device).view(1, -1, 1, 1)
     yes = (places < label).to(output.dtype)
     entropies = functional.binary_cross_entropy_with_logits(_logits(output), yes, reduction="none")
-    return (entropies.sum(dim=1, keepdim=True) * valid).sum() / valid.sum().clamp(min=1)
+    return (entropies.sum(dim=1, keepdim=True) * valid).sum() / pixels.clamp(min=1)
 
 
 def _logits(output: Float[Tensor, "B c H W"]) -> Float[Tensor, "B decisions H W"]:

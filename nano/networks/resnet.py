@@ -1,18 +1,21 @@
 """Residual encoders; He et al. 2016, table 1, and the dilated form of Yu and Koltun 2017.
 
 Parts bear torchvision's names (``layer1.0.conv1`` ...), so that a user's ImageNet weights of that
-library fit as they are (`nano.networks.weights`).
+library fit ResNet-18 as they are (`nano.networks.weights`). The dilated ResNet-101 begins otherwise
+than torchvision's; its parts are named as the scene-parsing networks name theirs (``conv1`` to
+``conv3``, ``bn1`` to ``bn3``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 WIDTHS = (64, 128, 256, 512)  # of the four layers, as the 3x3 convolutions have them
+STEM = 3  # convolutions in place of the 7x7, in the dilated form
 BOTTLENECK = 4  # a bottleneck hands on four times as many
 
 
@@ -116,11 +119,10 @@ class DilatedResNet(nn.Module):
 
     def __init__(self, depths: tuple[int, ...] = (3, 4, 23, 3), width: int = 64) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            *_conv_norm_relu(3, width, 2),
-            *_conv_norm_relu(width, width),
-            *_conv_norm_relu(width, 2 * width),
-        )
+        stem = pairwise((3, width, width, 2 * width))
+        for number, (inputs, outputs) in enumerate(stem, start=1):
+            self.add_module(f"conv{number}", conv(inputs, outputs, 3, 2 if number == 1 else 1))
+            self.add_module(f"bn{number}", nn.BatchNorm2d(outputs))
         channels = 2 * width
         layout = zip(depths, (1, 2, 1, 1), (1, 1, 2, 4), strict=True)
         for number, (depth, stride, dilation) in enumerate(layout, start=1):
@@ -136,13 +138,11 @@ class DilatedResNet(nn.Module):
 
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B c h w"]:
         """Maps at an eighth of the size, rounded up."""
-        maps = functional.max_pool2d(self.stem(image), 3, stride=2, padding=1)
+        maps = image
+        for number in range(1, STEM + 1):
+            norm = self.get_submodule(f"bn{number}")
+            maps = functional.relu(norm(self.get_submodule(f"conv{number}")(maps)), inplace=True)
+        maps = functional.max_pool2d(maps, 3, stride=2, padding=1)
         for number in range(1, self.layers + 1):
             maps = self.get_submodule(f"layer{number}")(maps)
         return maps
-
-
-def _conv_norm_relu(inputs: int, outputs: int, stride: int = 1) -> Iterator[nn.Module]:
-    yield conv(inputs, outputs, 3, stride)
-    yield nn.BatchNorm2d(outputs)
-    yield nn.ReLU(inplace=True)

@@ -7,7 +7,9 @@ weights fit; then the rest keeps its start. Files are read from disk and never f
 from __future__ import annotations
 
 import pickle
+import re
 import struct
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +22,35 @@ from torch import Tensor, nn
 
 from nano.errors import DataError
 
-_WRAPPERS = ("state_dict", "model", "network")  # entries of a checkpoint that hold the tensors
+_WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "network",
+)  # entries of a checkpoint that hold the tensors
 _COUNTER = "num_batches_tracked"  # files older than torch 0.4.1 lack it, and nothing depends on it
 # What torch's reader raises on bytes that are not its own; it does not tell them apart.
 _DAMAGE = (
-    *(RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, AssertionError),
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
     struct.error,
 )
+# How published files name what bears another name here.
+_PUBLISHED = (
+    # torchvision's DenseNets, which it renames when it loads them itself
+    (re.compile(r"\b(denselayer\d+\.(?:norm|conv))\.([12])\."), r"\1\2."),
+    # FastDepth's decoder: a depthwise part .0 and a pointwise part .1, each with its norm
+    (re.compile(r"\bdecode_conv([1-5])\.0\.([01])\."), r"up\1.\2."),
+    (re.compile(r"\bdecode_conv([1-5])\.1\.0\."), r"up\1.3."),
+    (re.compile(r"\bdecode_conv([1-5])\.1\.1\."), r"up\1.4."),
+    (re.compile(r"\bdecode_conv6\."), "head."),
+)
+_SHARED = 10  # a beginning of names counts as a prefix when one name in so many has it
 _SHOWN = 5  # names of tensors in a message
 
 
@@ -52,8 +76,6 @@ class Loaded:
         """One line for a person."""
         where = f"into {self.part}, the rest is fresh" if self.part else "the whole network"
         line = f"{self.path}: {self.loaded} tensors, {where}"
-        if self.missing:
-            line += f"; {len(self.missing)} missing: {_some(self.missing)}"
         if self.unexpected:
             line += f"; {len(self.unexpected)} unexpected: {_some(self.unexpected)}"
         return line
@@ -62,7 +84,8 @@ class Loaded:
 def load_weights(network: nn.Module, path: Path) -> Loaded:
     """Fill the network, or the part of it that the file fits best.
 
-    Prefixes such as ``module.`` (of a parallel training) or ``features.`` are seen through.
+    Prefixes such as ``module.`` (of a parallel training) or ``encoder.features.`` are seen through,
+    and the names of torchvision and of FastDepth's authors are known.
 
     Args:
         network: Changed in place, and only when everything fits.
@@ -70,9 +93,10 @@ def load_weights(network: nn.Module, path: Path) -> Loaded:
 
     Raises:
         DataError: The file cannot be read, holds more than tensors, lacks tensors of the part that
-            it fits best, or has them in other shapes; the message names them.
+            it fits best, has them in other shapes, is of a larger network, or holds what is no
+            finite number; the message names them.
     """
-    tensors = read_tensors(path)
+    tensors = {_renamed(name): tensor for name, tensor in read_tensors(path).items()}
     wanted = network.state_dict()
     prefix, part = _best_fit(tensors, wanted)
     found = _under(prefix, tensors)
@@ -80,15 +104,9 @@ def load_weights(network: nn.Module, path: Path) -> Loaded:
     missing = sorted(places.keys() - found.keys())
     named = {name: prefix + name for name in found}
     unexpected = sorted({*tensors} - {named[name] for name in found.keys() & places.keys()})
-    lacking = [name for name in missing if not name.endswith(_COUNTER)]
-    if lacking:
-        raise DataError(
-            f"{path}: fits {part.rstrip('.') or 'the whole network'} best, but"
-            f" {len(lacking)} of {len(places)} tensors are missing: {_some(lacking)};"
-            f" {len(unexpected)} are unexpected{': ' if unexpected else ''}{_some(unexpected)}"
-        )
+    _check_names(places, found, prefix, part, unexpected, path)
     taken = {name: found[name] for name in places if name in found}
-    _check_shapes(taken, places, path)
+    _check_tensors(taken, places, path)
     with torch.no_grad():
         for name, tensor in taken.items():
             wanted[part + name].copy_(tensor)
@@ -135,6 +153,12 @@ def _unwrapped(plain: Any, path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def _renamed(name: str) -> str:
+    for published, ours in _PUBLISHED:
+        name = published.sub(ours, name)
+    return name
+
+
 def _best_fit(found: Iterable[str], wanted: Iterable[str]) -> tuple[str, str]:
     """The prefix in the file and the part of the network under which most names are the same."""
     pairs = [
@@ -147,15 +171,19 @@ def _best_fit(found: Iterable[str], wanted: Iterable[str]) -> tuple[str, str]:
         for prefix in _prefixes(found)
         for part in _prefixes(wanted)
     ]
-    # On a tie the shorter names: the whole network before a part of it.
-    _, prefix, part = max(pairs, key=lambda pair: (pair[0], -len(pair[1]) - len(pair[2])))
+    # On a tie what lacks least (a file of an encoder is not a damaged network), then shorter names.
+    lacking = {part: len(_under(part, dict.fromkeys(wanted))) for _, _, part in pairs}
+    _, prefix, part = max(
+        pairs, key=lambda pair: (pair[0], -lacking[pair[2]], -len(pair[1]) - len(pair[2]))
+    )
     return prefix, part
 
 
 def _prefixes(names: Iterable[str]) -> list[str]:
-    """The empty one, and what stands before the first dot of each name."""
-    heads = dict.fromkeys(name.partition(".")[0] + "." for name in names if "." in name)
-    return ["", *heads]
+    """The empty one, and the beginnings, up to a dot, that many names share."""
+    names = list(names)
+    counts = Counter(name[: dot.end()] for name in names for dot in re.finditer(r"\.", name))
+    return ["", *(prefix for prefix, count in counts.items() if count * _SHARED >= len(names))]
 
 
 def _under(prefix: str, named: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,8 +192,45 @@ def _under(prefix: str, named: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_shapes(found: Mapping[str, Tensor], places: Mapping[str, Tensor], path: Path) -> None:
+def _check_names(
+    places: Mapping[str, Tensor],
+    found: Mapping[str, Tensor],
+    prefix: str,
+    part: str,
+    unexpected: list[str],
+    path: Path,
+) -> None:
+    """Raise unless the file holds all of the part, and nothing more of its inner parts."""
+    if not places.keys() & found.keys():
+        raise DataError(
+            f"{path}: no tensor of it belongs to this network; it has {_some(sorted(found))},"
+            f" the network {_some(sorted(places))}"
+        )
+    lacking = sorted(name for name in places.keys() - found.keys() if not name.endswith(_COUNTER))
+    if lacking:
+        raise DataError(
+            f"{path}: fits {part.rstrip('.') or 'the whole network'} best, but of {len(places)}"
+            f" tensors {len(lacking)} missing: {_some(lacking)};"
+            f" {len(unexpected)} unexpected{': ' if unexpected else ''}{_some(unexpected)}"
+        )
+    children = {name.partition(".")[0] for name in places}
+    more = [name for name in unexpected if name.removeprefix(prefix).partition(".")[0] in children]
+    if more:
+        raise DataError(
+            f"{path}: holds all of {part.rstrip('.') or 'the network'} and, within its parts,"
+            f" {len(more)} tensors more: {_some(more)}; these are another network's weights"
+        )
+
+
+def _check_tensors(found: Mapping[str, Tensor], places: Mapping[str, Tensor], path: Path) -> None:
     for name, tensor in found.items():
+        if tensor.is_floating_point() != places[name].is_floating_point():
+            raise DataError(
+                f"{path}: tensor {name} is {tensor.dtype}, should be {places[name].dtype};"
+                " quantised weights are for the device alone"
+            )
+        if not torch.isfinite(tensor).all():
+            raise DataError(f"{path}: tensor {name} holds NaN or infinity: a training broke off")
         if tensor.shape != places[name].shape:
             raise DataError(
                 f"{path}: tensor {name} has shape {tuple(tensor.shape)}, should have"

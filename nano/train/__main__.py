@@ -6,6 +6,11 @@ python -m nano.train densedepth --data scenes --weights densenet169.safetensors
 python -m nano.train runs/small --data kitti --root /data/kitti --recipe quick --set batch=8
 python -m nano.train depthnet-small --data folder --root /data/mine --size 96x128
 
+The paper's training, on one GPU and on eight (a batch is that of all of them together):
+
+python -m nano.train depthnet-nano --data kitti --root DIR --fill levin --recipe depthnet-nano
+torchrun --nproc-per-node 8 -m nano.train depthnet-nano ... as above
+
 Writes DIR/{design.json, model.safetensors, metrics.json, curve.csv}. Ctrl-C leaves a checkpoint
 there, from which the same command goes on as if it had never been interrupted.
 """
@@ -18,6 +23,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
     from nano.networks.catalog import Architecture
     from nano.networks.model import Model
     from nano.records import Protocol
+    from nano.train.processes import Processes
     from nano.train.recipe import Recipe
     from nano.train.session import CurvePoint, Trained
 
@@ -58,7 +65,14 @@ def parser() -> Parser:
         "--size", type=parse_size, metavar="HxW", help="input size (default: the data's, MODEL's)"
     )
     options.add_argument(
-        "--recipe", help="quick (default), densedepth, ordinal (the default of dorn), ..."
+        "--fill",
+        metavar="HOW",
+        help="make KITTI's sparse depth dense to train on, as SSIM needs it: levin, linear, ...",
+    )
+    options.add_argument(
+        "--recipe",
+        help="quick (default), depthnet-nano (the paper's), densedepth, densedepth-program, ordinal"
+        " (the default of dorn): docs/training.md",
     )
     options.add_argument(
         "--weights",
@@ -72,7 +86,8 @@ def parser() -> Parser:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a field of the recipe, e.g. learning_rate=1e-3; may be repeated",
+        help="change a field of the recipe, e.g. learning_rate=1e-3, accumulate=4, ema=0.999;"
+        " may be repeated",
     )
     options.add_argument("--steps", type=int, help="steps of the whole schedule")
     options.add_argument(
@@ -90,19 +105,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = parser().parse_args(arguments)
 
-    from nano.files import to_plain
     from nano.memory import keep_freed_memory
-    from nano.networks.catalog import load_architecture
     from nano.networks.device import default_device, torch_device
-    from nano.networks.model import Model, load_model
-    from nano.train.loop import check_outputs
+    from nano.train.processes import joined
 
     keep_freed_memory()
-    # Everything that can be wrong comes before the minutes that data may take.
-    device = str(torch_device(options.device or default_device()))
+    with joined(str(torch_device(options.device or default_device()))) as (processes, device):
+        return trained_and_told(options, processes, device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is to be trained, on what, and where to; ``training`` tells it in metrics.json."""
+
+    design: Architecture
+    recipe: Recipe
+    start: nn.Module | None
+    data: DepthSet
+    validation: DepthSet
+    protocol: Protocol
+    out: Path
+    training: dict[str, Any]
+
+
+def trained_and_told(options: argparse.Namespace, processes: Processes, device: str) -> int:
+    """What the command does, in every process of the training."""
+    with processes.first_ahead():
+        job = chosen_job(options, processes, device)
+        metrics = finished(job.out, job.training)
+    if metrics is not None:
+        say(f"{job.out}: already trained")
+    else:
+        trained = trained_by(job, options.seed, processes, device)
+        if processes.first:
+            metrics = keep(job, trained, processes, device)
+        processes.wait()
+    if metrics is not None:
+        print(json.dumps(metrics, indent=1) if options.json else as_text(job.out, metrics))
+    return 0
+
+
+def chosen_job(options: argparse.Namespace, processes: Processes, device: str) -> Job:
+    """What the options ask for; all that can be wrong comes before the minutes data may take."""
+    from nano.files import to_plain
+    from nano.networks.catalog import load_architecture
+    from nano.networks.device import torch_device
+    from nano.networks.model import load_model
+    from nano.train.loop import check_outputs
+    from nano.train.precision import resolve_precision
+
     model = load_model(Path(options.design)) if is_model(options.design) else None
     design = model.design if model else load_architecture(options.design)
     recipe = chosen_recipe(options, design)
+    recipe.part(processes.world)
+    resolve_precision(recipe.precision, torch_device(device))
     check_outputs(design, recipe)
     check_target(options.design, model, recipe)
     table, base = chosen_table(options, model)
@@ -121,30 +177,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "data": data.caption,
         "validation": f"{validation.caption}, {protocol.describe()}",
     }
-    metrics = finished(out, training)
-    if metrics is not None:
-        say(f"{out}: already trained")
-    else:
-        with stop_on_signal() as stop, told_divergence():
-            from nano.train.loop import train
+    return Job(
+        design=design,
+        recipe=recipe,
+        start=start,
+        data=data,
+        validation=validation,
+        protocol=protocol,
+        out=out,
+        training=training,
+    )
 
-            trained = train(
-                design,
-                recipe,
-                data,
-                seed=options.seed,
-                device=device,
-                checkpoint=out / CHECKPOINT_FILE,
-                stop=stop,
-                progress=telling_loss(recipe),
-                start=start,
-            )
-        made_of = Model(
-            design=design, network=trained.network, target=recipe.target, size=data.size
+
+def trained_by(job: Job, seed: int, processes: Processes, device: str) -> Trained:
+    """The training, which Ctrl-C stops; the first process tells how it goes."""
+    from nano.train.loop import train
+
+    with stop_on_signal(processes) as stop, told_divergence(processes):
+        return train(
+            job.design,
+            job.recipe,
+            job.data,
+            seed=seed,
+            device=device,
+            checkpoint=job.out / CHECKPOINT_FILE,
+            stop=stop,
+            progress=telling_loss(job.recipe),
+            start=job.start,
+            processes=processes,
         )
-        metrics = keep(out, training, trained, made_of, validation, protocol, device)
-    print(json.dumps(metrics, indent=1) if options.json else as_text(out, metrics))
-    return 0
 
 
 def chosen_recipe(options: argparse.Namespace, design: Architecture) -> Recipe:
@@ -203,7 +264,8 @@ def chosen_table(options: argparse.Namespace, model: Model | None) -> tuple[AnyT
     if model and options.size not in (None, model.size):
         raise DataError(f"{options.design}: is for images of {model.size}; leave out --size")
     size = model.size if model else options.size
-    return table_of(options, **({"size": size} if size else {}))
+    changes = {"size": size, "fill": options.fill}
+    return table_of(options, **{key: value for key, value in changes.items() if value})
 
 
 def chosen_data(
@@ -272,42 +334,40 @@ def made(out: Path) -> None:
 
 
 @contextmanager
-def told_divergence() -> Iterator[None]:
-    """A training that diverged as one line: the recipe, or the design, is no good."""
+def told_divergence(processes: Processes) -> Iterator[None]:
+    """A training that diverged as the first's one line: the recipe, or the design, is no good."""
     try:
         yield
     except Diverged as diverged:
+        if not processes.first:
+            raise
         raise InputError(
             f"the training diverged at {diverged}; try a lower rate, such as --set"
             " learning_rate=1e-3, or another design"
         ) from diverged
 
 
-def keep(
-    out: Path,
-    training: dict[str, Any],
-    trained: Trained,
-    model: Model,
-    validation: DepthSet,
-    protocol: Protocol,
-    device: str,
-) -> dict[str, Any]:
+def keep(job: Job, trained: Trained, processes: Processes, device: str) -> dict[str, Any]:
     """Measure and write; metrics.json comes last and marks the training as finished."""
     from nano.evaluate.run import evaluate
     from nano.files import to_plain, write_json, write_text
     from nano.machine import commit, machine, versions
-    from nano.networks.model import save_model
+    from nano.networks.model import Model, save_model
 
-    result = evaluate(model.network, model.target, validation, protocol, device=device)
+    target, out = job.recipe.target, job.out
+    result = evaluate(trained.network, target, job.validation, job.protocol, device=device)
+    model = Model(design=job.design, network=trained.network, target=target, size=job.data.size)
     save_model(out, model)
     rows = (f"{p.step},{p.images},{p.loss:.6g},{p.learning_rate:.6g}" for p in trained.curve)
     write_text(out / "curve.csv", "\n".join(["step,images,loss,learning_rate", *rows]) + "\n")
     metrics: dict[str, Any] = {
-        "training": training,
+        "training": job.training,
         "accuracy": to_plain(result.accuracy),
         "images": trained.images,
         "seconds": round(trained.seconds, 2),
         "precision": trained.precision,
+        "weights": "averaged" if job.recipe.ema else "last step",
+        "processes": processes.world,
         "machine": machine(),
         "versions": versions(),
         "commit": commit(Path(__file__).parent),
@@ -318,8 +378,11 @@ def keep(
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
+def stop_on_signal(processes: Processes) -> Iterator[Callable[[], bool]]:
     """``stop()`` for `train`: true after Ctrl-C or SIGTERM; a second one ends at once.
+
+    Not where there are several processes: torchrun passes on what a scheduler has sent to all of
+    them already, and ends at once what does not stop in time.
 
     Left by `Stopped`, it goes on as the signal would have: exit code 130 or 143.
     """
@@ -328,7 +391,7 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
     received: list[int] = []
 
     def note(signum: int, frame: FrameType | None) -> None:
-        if received:
+        if received and processes.world == 1:
             raise KeyboardInterrupt
         received.append(signum)
 
@@ -337,7 +400,8 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(received)
     except Stopped as stopped:
         say(f"{stopped}; the same command goes on from there")
-        ending = Terminated if received[0] == signal.SIGTERM else KeyboardInterrupt
+        # Nothing received: it was another process that was asked to stop.
+        ending = KeyboardInterrupt if received[:1] == [signal.SIGINT] else Terminated
         raise ending from stopped
     finally:
         for number, handler in before.items():
@@ -366,10 +430,11 @@ def as_text(out: Path, metrics: dict[str, Any]) -> str:
     from nano.records import METRICS
 
     accuracy = metrics["accuracy"]
+    how = f"weights: {metrics['weights']}, processes: {metrics['processes']}"
     numbers = "  ".join(f"{name} {accuracy[name]:.4f}" for name in METRICS if name in accuracy)
     return (
         f"{out}: design {metrics['training']['key']}, {metrics['images']} training images,"
-        f" {metrics['seconds']:.0f} s, {metrics['precision']}\n"
+        f" {metrics['seconds']:.0f} s, {metrics['precision']}, {how}\n"
         f"{numbers}\n{accuracy['data']}; {accuracy['protocol']}"
     )
 

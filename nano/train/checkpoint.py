@@ -20,7 +20,7 @@ import torch
 from nano.errors import RunError
 from nano.files import write_bytes
 
-_MAGIC = b"nano training checkpoint 1\n"
+_MAGIC = b"nano training checkpoint 2\n"
 _DIGEST = 32  # bytes of SHA-256, between the magic line and what torch.save wrote
 
 
@@ -34,6 +34,8 @@ class Checkpoint:
         step: Steps taken.
         network: Its state_dict.
         optimiser: Its state_dict.
+        average: The averaged weights by name (`nano.train.average`); empty without an average.
+        scaler: The loss's scale under fp16; empty otherwise.
         curve: Points so far: (step, images, loss, learning rate).
         losses: Of the steps since the last point.
         start: See `nano.train.watch.Watch`.
@@ -45,6 +47,8 @@ class Checkpoint:
     step: int
     network: Mapping[str, Any]
     optimiser: Mapping[str, Any]
+    average: Mapping[str, Any]
+    scaler: Mapping[str, Any]
     curve: tuple[tuple[int, int, float, float], ...]
     losses: tuple[float, ...]
     start: float | None

@@ -16,6 +16,7 @@ from nano.networks.target import TARGETS
 from nano.train.checkpoint import write_checkpoint
 from nano.train.losses import truth_at
 from nano.train.precision import denormals_flushed
+from nano.train.processes import ALONE, Processes
 from nano.train.recipe import Recipe
 from nano.train.session import CurvePoint, Session, Trained
 from nano.train.ssim import SIDES, whole_share
@@ -45,6 +46,7 @@ def train(
     stop: Callable[[], bool] | None = None,
     progress: Callable[[CurvePoint], None] | None = None,
     start: nn.Module | None = None,
+    processes: Processes = ALONE,
 ) -> Trained:
     """Train one network by one recipe.
 
@@ -61,16 +63,19 @@ def train(
         checkpoint: File to resume from and to write; the caller deletes it once the result is
             kept. None: nothing is written.
         checkpoint_seconds: Wall time between two writes.
-        stop: Asked after every step.
+        stop: Asked after every step; true in one process, it stops all.
         progress: Called with every point of the curve that is new.
         start: A network of ``design`` to go on from; it is trained in place. None: a fresh one.
+        processes: Which of several processes this is, each of them called with the same
+            arguments; ``checkpoint`` is one file, which all read and the first writes.
 
     Raises:
         Diverged: The loss or the gradient is no longer finite, or the loss exploded.
         Stopped: ``stop()`` turned true; a checkpoint was written before.
         DataError: Nothing to train on, or truth too sparse for the recipe's loss.
         DesignError: The network does not take images of the data's size.
-        StudyError: The recipe's target does not fit what the network writes.
+        StudyError: The recipe's target does not fit what the network writes, its batch does not
+            divide into parts, or its precision needs another device.
         RunError: The checkpoint is damaged or belongs to another training.
         OutputError: The checkpoint could not be written; an older one is unharmed.
     """
@@ -80,10 +85,18 @@ def train(
     if recipe.uses_ssim:
         _check_dense(design.output_stride, recipe, data)
     session = Session(
-        design, recipe, data, seed=seed, order_seed=order_seed, device=device, start=start
+        design,
+        recipe,
+        data,
+        seed=seed,
+        order_seed=order_seed,
+        device=device,
+        start=start,
+        processes=processes,
     )
     if checkpoint is not None:
         session.resume(checkpoint)
+    processes.check_same(f"{session.identity} {session.step}")
     saved = time.monotonic()
     while session.step < recipe.steps:
         session.advance()
@@ -91,13 +104,14 @@ def train(
             session.look(progress)
         if session.step == recipe.steps:
             break
-        stopping = stop is not None and stop()
+        stopping = processes.any(stop is not None and stop())
         old = time.monotonic() - saved >= checkpoint_seconds
-        if checkpoint is not None and (stopping or old):
+        if checkpoint is not None and processes.first and (stopping or old):
             session.look(progress)
             write_checkpoint(checkpoint, session.checkpoint())
             saved = time.monotonic()
         if stopping:
+            processes.wait()  # nobody ends before the checkpoint is written
             raise Stopped(f"stopped after step {session.step} of {recipe.steps}")
     return session.finish()
 
@@ -122,7 +136,7 @@ def _check_dense(stride: int, recipe: Recipe, data: DepthSet) -> None:
     """
     # Spread over the split, because neighbours in a drive look alike.
     places = torch.linspace(0, len(data) - 1, min(_DENSE_IMAGES, len(data))).long().numpy()
-    truth = truth_at(stride, torch.from_numpy(data.depth[places]).float(), recipe.max_depth_m)
+    truth = truth_at(stride, torch.from_numpy(data.depth[places]).float(), recipe)
     share = whole_share(truth > 0, recipe.ssim)
     if share < _DENSE_SHARE:
         side = SIDES[recipe.ssim]

@@ -9,13 +9,20 @@ from pathlib import Path
 
 import torch
 
+from nano.errors import StudyError
+
 
 def resolve_precision(wanted: str, device: torch.device) -> str:
-    """``float32`` or ``bf16``; ``auto`` is bf16 where the processor has instructions for it.
+    """``float32``, ``bf16`` or ``fp16``; ``auto`` is bf16 where there are instructions for it.
 
     Emulated bf16 is slower than float32, so what torch accepts is not asked, but what the
-    processor says it has.
+    processor says it has. Who asks for bf16 by name gets it everywhere.
+
+    Raises:
+        StudyError: fp16 without CUDA.
     """
+    if wanted == "fp16" and device.type != "cuda":
+        raise StudyError(f"recipe precision = 'fp16': needs cuda, not {device.type}; use 'auto'")
     if wanted != "auto":
         return wanted
     if device.type == "cuda":

@@ -24,10 +24,13 @@ class Recipe:
         optimiser: ``adamw`` (decoupled decay, on convolution kernels only) or ``adam``.
         learning_rate: The peak rate.
         betas: Decay of the optimiser's two running moments.
+        amsgrad: Divide by the largest second moment so far (Reddi et al. 2018).
         weight_decay: Per step, times the rate.
         schedule: ``cosine`` (to zero at the last step) or ``constant``; both after the warm-up.
         warmup: Share of the steps over which the rate rises linearly.
-        batch: Images a step.
+        batch: Images a step, over all its parts and processes.
+        accumulate: Parts that a process takes its share of a batch in, one after the other, for
+            lack of memory. Batch norm sees a part at a time; all else is as in one go.
         steps: Steps of the whole training.
         target: What the head's number means, a key of `nano.networks.target.TARGETS`.
         loss: ``log-l1`` (L1 of log depth), ``l1`` (L1 of the target), ``densedepth``, which brings
@@ -37,11 +40,17 @@ class Recipe:
         ssim: Window and border of SSIM: ``pooled3`` or ``gauss11``, see `nano.train.ssim`.
         max_depth_m: Truth beyond it is unknown to the loss, as it is to protocols; 0: no limit.
             Measured on scenes, where 3 % lie beyond 80 m: abs_rel .310, without the limit .342.
-        precision: ``auto`` (bf16 where the processor has it), ``float32`` or ``bf16``.
+        precision: ``auto`` (bf16 where the processor has it), ``float32``, ``bf16``, or ``fp16``
+            with a loss scaled as far up as its gradients bear (CUDA only).
         channels_last: Memory layout of maps and kernels.
         flip: Probability that an image is mirrored.
+        permute: Probability that an image's colour channels change places.
+        jitter: Largest changes, in both directions, of brightness, contrast and saturation (shares)
+            and of hue (share of the circle), e.g. PackNet's (0.2, 0.2, 0.2, 0.05).
         clip: Largest norm of the whole gradient; 0 leaves it as it is. 5 stays out of the way of
             a sound training; 1 costs delta1 .005 (measured, two starts).
+        ema: Decay of the weights' exponential moving average, e.g. 0.999; the averaged weights are
+            then what is evaluated and kept. 0: the last step's.
         recalibrate: Training images over which batch norm's statistics are measured again after
             the last step; 0 keeps the running averages. They teach nothing, so they are not
             counted in `images`.
@@ -52,10 +61,12 @@ class Recipe:
     optimiser: Literal["adamw", "adam"] = "adamw"
     learning_rate: float = 4e-3
     betas: tuple[float, float] = (0.9, 0.999)
+    amsgrad: bool = False
     weight_decay: float = 0.01
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup: float = 0.05
     batch: int = 16
+    accumulate: int = 1
     steps: int = 600
     target: Literal["log", "inverse", "ordinal"] = "log"
     loss: Literal["log-l1", "l1", "densedepth", "ordinal"] = "log-l1"
@@ -63,27 +74,35 @@ class Recipe:
     gradient_weight: float = 0.0
     ssim: Literal["pooled3", "gauss11"] = "pooled3"
     max_depth_m: float = 80.0
-    precision: Literal["auto", "float32", "bf16"] = "auto"
+    precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     flip: float = 0.5
+    permute: float = 0.0
+    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     clip: float = 5.0
+    ema: float = 0.0
     recalibrate: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("batch", "steps"):
+        for name in ("batch", "steps", "accumulate"):
             if getattr(self, name) < 1:
                 raise StudyError(f"recipe {name} = {getattr(self, name)}: at least 1")
+        self.part(1)
         weights = ("weight_decay", "ssim_weight", "gradient_weight")
         for name in (*weights, "max_depth_m", "clip", "recalibrate"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise StudyError(f"recipe {name} = {getattr(self, name)}: a number from 0 up")
-        for name in ("warmup", "flip"):
+        for name in ("warmup", "flip", "permute"):
             if not 0 <= getattr(self, name) <= 1:
                 raise StudyError(f"recipe {name} = {getattr(self, name)}: a share from 0 to 1")
+        if not all(0 <= change <= 1 for change in self.jitter):
+            raise StudyError(f"recipe jitter = {list(self.jitter)}: shares from 0 to 1")
         if not 0 < self.learning_rate < math.inf:
             raise StudyError(f"recipe learning_rate = {self.learning_rate}: a number above 0")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise StudyError(f"recipe betas = {list(self.betas)}: each from 0 to below 1")
+        if not 0 <= self.ema < 1:
+            raise StudyError(f"recipe ema = {self.ema}: from 0 (off) to below 1")
         self._check_loss()
 
     def _check_loss(self) -> None:
@@ -111,6 +130,16 @@ class Recipe:
         """Whether the loss has an SSIM term, which needs dense truth."""
         return self.loss == "densedepth" or self.ssim_weight > 0
 
+    def part(self, processes: int) -> int:
+        """Images that a network sees at once; a StudyError where a batch has no such parts."""
+        parts = self.accumulate * processes
+        if self.batch % parts:
+            raise StudyError(
+                f"recipe batch = {self.batch}: no multiple of accumulate = {self.accumulate}"
+                f" times {processes} processes"
+            )
+        return self.batch // parts
+
     def for_images(self, images: int) -> Recipe:
         """The same recipe over as many steps as come nearest to ``images`` training images."""
         return replace(self, steps=max(1, round(images / self.batch)))
@@ -126,8 +155,9 @@ class Recipe:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-# DenseDepth (Alhashim and Wonka 2018): Adam, constant 1e-4 in effect (its plateau rule stops at
-# 9e-5), batch 8, mirror images half the time, no clipping.
+# DenseDepth (Alhashim and Wonka 2018): Adam at a constant 1e-4, batch 8, images mirrored with
+# probability .5 and their channels permuted with .25, no clipping, no decay, no average. The number
+# of steps is ours. What differs: docs/training.md.
 _DENSEDEPTH = Recipe(
     optimiser="adam",
     learning_rate=1e-4,
@@ -139,6 +169,7 @@ _DENSEDEPTH = Recipe(
     target="inverse",
     loss="densedepth",
     ssim="gauss11",
+    permute=0.25,
     max_depth_m=0.0,  # not left out but clipped to 80 m, by the target
     clip=0.0,
 )
@@ -146,6 +177,10 @@ _DENSEDEPTH = Recipe(
 RECIPES: dict[str, Recipe] = {
     "quick": Recipe(),
     "densedepth": _DENSEDEPTH,
+    # As its authors' program has it: AMSGrad, batches of 4, and half of the images permuted by
+    # one of seven orders of which two are red, green, blue. (Its plateau rule may lower the rate
+    # once, to 9e-5.)
+    "densedepth-program": replace(_DENSEDEPTH, amsgrad=True, batch=4, permute=0.5 * 5 / 7),
     # DepthNet Nano (2020), section 3: "Adam, 5e-5", otherwise as DenseDepth.
     "depthnet-nano": replace(_DENSEDEPTH, learning_rate=5e-5),
     # DORN's target and loss (Fu et al. 2018) and its rate of 1e-4; the optimiser and the length of

@@ -21,16 +21,20 @@ from nano.networks.catalog import Architecture
 from nano.networks.device import torch_device
 from nano.networks.start import started
 from nano.seeds import derive_seed
+from nano.train.augment import Draw, augment
+from nano.train.average import Average
 from nano.train.batches import Order, gather
 from nano.train.checkpoint import Checkpoint, read_checkpoint
-from nano.train.losses import objective, truth_at
+from nano.train.losses import Objective, truth_at
 from nano.train.precision import resolve_precision
+from nano.train.processes import ALONE, Processes
 from nano.train.recalibrate import recalibrate
 from nano.train.recipe import Recipe
 from nano.train.watch import Watch
 
 _LOOK_EVERY = {"cpu": 1, "cuda": 20}  # steps between looks at the losses: a look waits for CUDA
 _DROPOUTS = (nn.Dropout, nn.Dropout2d)
+_SMALLEST_SCALE = 2.0**-14  # of fp16: below it, gradients overflow whatever the scale
 _CURVE_POINTS = 100  # about as many points as a plot can show ...
 _CURVE_STEPS = 50  # ... but a person watching a long training sees one at least this often
 
@@ -57,11 +61,12 @@ class Trained:
     """A finished training.
 
     Attributes:
-        network: In evaluation mode, on the device it was trained on.
+        network: In evaluation mode, on the device it was trained on; with the averaged weights if
+            the recipe has an ``ema``, with the last step's otherwise.
         curve: About a hundred points, the last one at the last step.
         images: Training images shown.
         seconds: Wall time, over all interruptions.
-        precision: What ``auto`` became: ``float32`` or ``bf16``.
+        precision: ``float32``, ``bf16`` or ``fp16``: what ``auto`` became.
     """
 
     network: nn.Module
@@ -88,12 +93,22 @@ class Session:
         order_seed: int = 0,
         device: str = "cpu",
         start: nn.Module | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.recipe = recipe
         self.data = data
+        self.processes = processes
+        self.part = recipe.part(processes.world)
         self.device = torch_device(device)
         self.precision = resolve_precision(recipe.precision, self.device)
-        self.order = Order(images=len(data), batch=recipe.batch, flip=recipe.flip, seed=order_seed)
+        self.order = Order(
+            images=len(data),
+            batch=recipe.batch,
+            flip=recipe.flip,
+            permute=recipe.permute,
+            jitter=recipe.jitter,
+            seed=order_seed,
+        )
         self.identity = {
             "design": design.key,
             "recipe": canonical_json(recipe),
@@ -102,14 +117,18 @@ class Session:
             "seed": str(seed),
             "order_seed": str(order_seed),
             "precision": self.precision,
+            "processes": str(processes.world),
             "start": "fresh" if start is None else _fingerprint(start),
         }
         self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         network = started(design, data.size, seed) if start is None else start
-        self.network = _in_layout(network.to(self.device), self.layout).train()
+        processes.same_weights(network.to(self.device))
+        self.network = _in_layout(network, self.layout).train()
         self.parameters = list(self.network.parameters())
         self.optimiser = _optimiser(recipe, self.network)
-        self.objective = objective(recipe)
+        self.average = Average(self.network, recipe.ema) if recipe.ema else None
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        self.objective = Objective(recipe)
         self.stride = design.output_stride
         self.seed = seed
         self.drops = any(isinstance(part, _DROPOUTS) for part in self.network.modules())
@@ -120,39 +139,55 @@ class Session:
         self.unseen: list[Tensor] = []  # (loss, norm) of steps not yet looked at
         self.began = time.monotonic()
 
-    def inputs(self, step: int) -> tuple[Tensor, Tensor]:
-        """Network input B x 3 x H x W and depth B x H x W of a step, on the device."""
-        images, depth = gather(self.data, *self.order.at(step))
-        images = images.to(self.device, non_blocking=True).contiguous(memory_format=self.layout)
-        return network_input(images), depth.to(self.device, non_blocking=True).float()
+    def inputs(self, draw: Draw) -> tuple[Tensor, Tensor]:
+        """Network input B x 3 x H x W and depth B x H x W of what was drawn, on the device."""
+        images, depth = (
+            part.to(self.device, non_blocking=True) for part in gather(self.data, draw.indices)
+        )
+        images, depth = augment(images, depth, draw)
+        return network_input(images.contiguous(memory_format=self.layout)), depth.float()
 
     def advance(self) -> None:
         """Take one step."""
-        recipe = self.recipe
-        images, depth = self.inputs(self.step)
-        with self.arithmetic(), self.luck():
-            output = self.network(images)
-        loss = self.objective(output.float(), truth_at(self.stride, depth, recipe.max_depth_m))
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        loss = self.differentiate()
+        self.scaler.unscale_(self.optimiser)
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
-        if recipe.clip:
-            nn.utils.clip_grads_with_norm_(self.parameters, recipe.clip, norm)
+        if self.recipe.clip:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.recipe.clip, norm)
         for group in self.optimiser.param_groups:
-            group["lr"] = recipe.rate(self.step)
-        self.optimiser.step()
+            group["lr"] = self.recipe.rate(self.step)
+        self.scaler.step(self.optimiser)  # unless a gradient of fp16 has overflowed
+        self.scaler.update()
         self.step += 1
-        self.unseen.append(torch.stack((loss.detach(), norm)))
+        if self.average is not None:
+            self.average.follow(self.step)
+        self.unseen.append(torch.stack((loss, norm)))
+
+    def differentiate(self) -> Tensor:
+        """The loss of the step's batch; its gradients, in all processes, are in the parameters."""
+        images, depth = self.inputs(self.processes.share(self.order.at(self.step)))
+        truth = truth_at(self.stride, depth, self.recipe)
+        known = self.processes.total(self.objective.known(truth))
+        self.optimiser.zero_grad(set_to_none=True)
+        losses = []
+        parts = (whole.chunk(self.recipe.accumulate) for whole in (images, truth))
+        for place, (some, true) in enumerate(zip(*parts, strict=True)):
+            with self.arithmetic(), self.luck(place):
+                output = self.network(some)
+            loss = self.objective(output.float(), true, known)
+            torch.autograd.backward(self.scaler.scale(loss))
+            losses.append(loss.detach())
+        self.processes.total_gradients(self.parameters)
+        return self.processes.total(torch.stack(losses).sum())
 
     def arithmetic(self) -> AbstractContextManager[None]:
-        """Autocast to bf16 where the precision says so."""
-        return torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
-        )
+        """Autocast to bf16 or fp16 where the precision says so."""
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+        return torch.autocast(self.device.type, dtype=half, enabled=half is not None)
 
     @contextmanager
-    def luck(self) -> Iterator[None]:
-        """What dropout draws: a function of seed and step, so that a resumed training repeats it.
+    def luck(self, place: int) -> Iterator[None]:
+        """What dropout draws: a function of seed, step and part, which a resumed training repeats.
 
         Torch's dropout knows the global generators only; they are given back as they were.
         """
@@ -161,7 +196,8 @@ class Session:
             return
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            torch.manual_seed(derive_seed("dropout", self.seed, self.step))
+            part = self.processes.rank * self.recipe.accumulate + place
+            torch.manual_seed(derive_seed("dropout", self.seed, self.step, part))
             yield
 
     def point_due(self, step: int) -> bool:
@@ -181,7 +217,8 @@ class Session:
         first = self.step - len(seen)
         self.unseen.clear()
         for step, (loss, norm) in enumerate(seen, start=first + 1):
-            self.watch.see(step, loss, norm)
+            skipped = self.scaler.is_enabled() and not math.isfinite(norm)
+            self.watch.see(step, loss, 0.0 if skipped else norm)
             self.losses.append(loss)
             if self.point_due(step):
                 point = CurvePoint(
@@ -194,6 +231,8 @@ class Session:
                 self.curve.append(point)
                 if progress is not None:
                     progress(point)
+        if self.scaler.is_enabled() and self.scaler.get_scale() < _SMALLEST_SCALE:
+            raise Diverged(f"step {self.step}: gradients overflow in fp16 at every scale")
 
     def checkpoint(self) -> Checkpoint:
         """The state after `look`."""
@@ -203,6 +242,8 @@ class Session:
             step=self.step,
             network=self.network.state_dict(),
             optimiser=self.optimiser.state_dict(),
+            average=self.average.tensors if self.average else {},
+            scaler=self.scaler.state_dict(),
             curve=tuple(points),
             losses=tuple(self.losses),
             start=self.watch.start,
@@ -217,6 +258,9 @@ class Session:
             return
         self.network.load_state_dict(found.network)
         self.optimiser.load_state_dict(dict(found.optimiser))
+        if self.average is not None:
+            self.average.load(found.average)
+        self.scaler.load_state_dict(dict(found.scaler))
         self.step = found.step
         self.curve = [
             CurvePoint(step=step, images=images, loss=loss, learning_rate=rate)
@@ -227,10 +271,12 @@ class Session:
         self.began = time.monotonic() - found.seconds
 
     def finish(self) -> Trained:
-        """Recalibrate, check the last step's weights, which no loss has judged, and hand over."""
+        """Check the last step's weights, which no loss has judged, recalibrate and hand over."""
         recipe = self.recipe
         if not all(bool(p.isfinite().all()) for p in self.parameters):
             raise Diverged(f"step {self.step}: weights are no longer finite")
+        if self.average is not None:
+            self.average.give()
         if recipe.recalibrate:
             recalibrate(self.network, self._recalibration())
         network = _in_layout(self.network, torch.contiguous_format).eval()
@@ -245,7 +291,8 @@ class Session:
     def _recalibration(self) -> Iterator[Tensor]:
         """The first batches of the training's own order."""
         count = math.ceil(self.recipe.recalibrate / self.recipe.batch)
-        return (self.inputs(step)[0] for step in range(count))
+        for step in range(count):
+            yield from self.inputs(self.order.at(step))[0].chunk(self.recipe.batch // self.part)
 
 
 def _in_layout(network: nn.Module, layout: torch.memory_format) -> nn.Module:

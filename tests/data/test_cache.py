@@ -20,7 +20,7 @@ import pytest
 from nano.data import readers
 from nano.data.arrays import checksum
 from nano.data.cache import cache_key, open_cache, prepare
-from nano.data.sample import DepthSet, Sample
+from nano.data.sample import DepthSet, Provenance, Sample
 from nano.errors import DataError, OutputError
 
 SIZE = (8, 16)
@@ -36,6 +36,7 @@ class MadeUp:
     delay: float = 0.0
     name: str = "made up"
     truth: str = "sensor"
+    intrinsics: tuple[float, float, float, float] | None = None
 
     def __len__(self) -> int:
         return self.count
@@ -49,7 +50,12 @@ class MadeUp:
         depth = random.uniform(1, 80, (height, width)).astype(np.float32)
         depth[random.random(depth.shape) < 0.8] = 0
         image = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        return Sample(name=f"frame-{index}", image=image, depth=depth)
+        name = f"frame-{index}"
+        return Sample(name=name, image=image, depth=depth, intrinsics=self.intrinsics)
+
+    @property
+    def provenance(self) -> Provenance:
+        return Provenance(protocol="made up", licence="free")
 
     def identity(self) -> dict[str, Any]:
         return {"count": self.count, "version": self.version}
@@ -73,6 +79,29 @@ def test_cache_holds_every_frame_and_its_truth_at_native_size(tmp_path: Path) ->
         restored = np.zeros(depth.size, np.float32)
         restored[index] = metres
         np.testing.assert_array_equal(restored.reshape(depth.shape), depth)
+
+
+def test_index_says_what_the_data_are_and_on_which_terms(tmp_path: Path) -> None:
+    prepare(MadeUp(), SIZE, tmp_path)
+    index = json.loads((tmp_path / cache_key(MadeUp(), SIZE) / "index.json").read_text())
+    assert (index["protocol"], index["licence"]) == ("made up", "free")
+    assert (index["truth"], index["size"], len(index["names"])) == ("sensor", list(SIZE), 19)
+    assert set(index["arrays"]) == {
+        path.stem for path in (tmp_path / cache_key(MadeUp(), SIZE)).glob("*.npy")
+    }
+    assert all(len(entry["checksum"]) == 64 for entry in index["arrays"].values())
+
+
+def test_intrinsics_are_those_of_the_images_in_the_cache(tmp_path: Path) -> None:
+    found = prepare(MadeUp(intrinsics=(20.0, 12.0, 9.5, 5.5), count=2), SIZE, tmp_path).intrinsics
+    assert found is not None
+    np.testing.assert_allclose(
+        found,
+        [[16.0, 8.0, 7.5, 3.5], [20 * 16 / 21, 12 * 8 / 13, 10 * 16 / 21 - 0.5, 6 * 8 / 13 - 0.5]],
+        rtol=1e-6,
+    )
+    unknown = prepare(MadeUp(count=2), SIZE, tmp_path / "other").intrinsics
+    assert unknown is not None and np.isnan(unknown).all() and unknown.shape == (2, 4)
 
 
 def test_any_number_of_workers_makes_the_same_cache(tmp_path: Path) -> None:

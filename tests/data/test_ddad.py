@@ -294,6 +294,16 @@ def test_real_scans_land_where_the_calibration_alone_would_put_them() -> None:
         np.testing.assert_allclose(depth[both], expected[both], rtol=1e-5)
 
 
+def test_real_intrinsics_count_from_the_middle_of_the_first_pixel() -> None:
+    source = scene_source(real_scene())
+    frame = source.frames[0]
+    assert isinstance(frame, DgpFrame)
+    (fx, _, cx), (_, fy, cy), _ = frame.intrinsics.tolist()
+    assert source[0].intrinsics == (fx, fy, cx - 0.5, cy - 0.5)
+    assert 900 < cx < 1000 and 500 < cy < 700 and fx > 1000
+    assert "CC BY-NC-SA 4.0" in source.provenance.licence
+
+
 def test_real_scans_are_sparse_and_reach_226_metres() -> None:
     sample = scene_source(real_scene())[0]
     assert sample.image.shape == (1216, 1936, 3)

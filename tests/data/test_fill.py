@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import unwrap
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -171,6 +173,16 @@ def test_what_cannot_be_filled_is_named_with_the_remedy(
 ) -> None:
     with pytest.raises(DataError, match=message):
         fill(depth.astype(np.float32), np.zeros((6, 8, 3), np.uint8), "levin", "frame 7")
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((6, 8, 3)), np.zeros((6, 8), np.uint8), np.zeros((6, 8, 4), np.uint8)],
+    ids=["of fractions", "grey", "with alpha"],
+)
+def test_an_image_that_is_not_8_bit_rgb_is_refused(image: NDArray[np.generic]) -> None:
+    with pytest.raises(DataError, match=r"frame 7: the image is .* 8-bit RGB"):
+        unwrap(fill)(np.ones((6, 8), np.float32), image, "nearest", "frame 7")
 
 
 def test_unknown_method_is_refused_with_those_there_are() -> None:

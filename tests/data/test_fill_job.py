@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
@@ -27,6 +29,8 @@ from nano.data.fill import fill
 from nano.data.fill_job import Report, fill_frames, frame_bytes
 from nano.data.filled import FilledSource
 from nano.data.images import read_depth_png
+from nano.data.locks import alone
+from nano.data.sample import Sample
 from nano.data.sets import data_table, source
 from nano.errors import DataError, InputError, OutputError, StudyError
 
@@ -211,6 +215,8 @@ def test_an_ended_job_leaves_whole_maps_and_goes_on_from_them(
     assert helpers and gone(helpers)
     done = len(maps(folder))
     assert 4 <= done < 40
+    for part in left_overs(folder):
+        os.utime(part, (0, 0))  # as old as one that nobody writes any more
     report = fill_frames(filled(folder, count=40), workers=1)
     assert (report.kept, report.filled) == (done, 40 - done)
     assert not left_overs(folder)
@@ -235,6 +241,45 @@ def test_memory_bounds_the_processes(
     assert used == [processes]
     told = capsys.readouterr().err
     assert told == "" if processes == 3 else f"filling with {processes} of 3 processes" in told
+
+
+def test_a_part_that_another_writer_has_just_begun_is_left_alone(tmp_path: Path) -> None:
+    source = filled(tmp_path)
+    young, old = tmp_path / ".a.png.x.part", tmp_path / ".b.png.y.part"
+    for part in (young, old):
+        part.write_bytes(b"")
+    os.utime(old, (0, 0))
+    fill_frames(source, workers=1)
+    assert young.exists() and not old.exists()
+
+
+def test_one_who_waits_for_another_process_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    holder = threading.Event()
+    with alone(tmp_path / ".lock"):
+        waiting = threading.Thread(target=lambda: _enter(tmp_path / ".lock", holder))
+        waiting.start()
+        assert not holder.wait(0.2)
+    assert holder.wait(20)
+    waiting.join()
+    assert "another process works here; waiting" in capsys.readouterr().err
+
+
+def _enter(lock: Path, entered: threading.Event) -> None:
+    with alone(lock):
+        entered.set()
+
+
+def test_a_file_system_without_locks_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unlockable(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("nano.data.locks.fcntl.flock", unlockable)
+    with pytest.raises(OutputError, match=r"\.lock: cannot be locked \(No locks.*local disk"):
+        fill_frames(filled(tmp_path), workers=1)
 
 
 def test_a_larger_frame_and_a_dearer_method_need_more_memory() -> None:
@@ -426,3 +471,22 @@ def test_a_study_that_fills_nothing_is_told_the_key(tmp_path: Path) -> None:
 def test_a_study_says_how_to_fill_itself(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="leave out --method"):
         main(["fill", str(study(tmp_path)), "--method", "linear"])
+
+
+def test_the_way_none_leaves_unknown_pixels_unknown(tmp_path: Path) -> None:
+    source = filled(tmp_path, method="none")
+    for sample in (source[0], source[0]):  # made, and read back
+        assert sample.filled is not None
+        assert ((sample.filled > 0) == (sample.depth > 0)).all()
+
+
+def test_depth_beyond_what_a_map_holds_is_refused_with_the_number() -> None:
+    inner = MadeUp(count=1)
+    far = replace(inner[0], depth=np.full((12, 20), 300.0, np.float32))
+
+    class Far(MadeUp):
+        def __getitem__(self, index: int) -> Sample:
+            return far
+
+    with pytest.raises(DataError, match=r"frame-0: a depth of 300\.0 m, but .* at most 256 m"):
+        FilledSource(inner=Far(), method="nearest", label="far")[0]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from nano.data.fit import fit, reduce_depth, resize_image
+from nano.data.fit import fit, reduce_depth, resize_image, resize_intrinsics
 from nano.data.sample import Sample
 from nano.errors import DataError
 
@@ -120,6 +120,30 @@ def test_depth_of_another_frame_size_is_refused() -> None:
     image = np.zeros((12, 21, 3), np.uint8)
     with pytest.raises(DataError, match="12x20 but its image is 12x21"):
         fit(Sample(name="one", image=image, depth=np.ones((12, 20), np.float32)), (6, 10))
+
+
+def test_intrinsics_follow_the_size_and_are_kept_where_unknown() -> None:
+    # A point at the image's middle stays there: 39.5 of 80 columns is 19.5 of 40.
+    assert resize_intrinsics((40.0, 30.0, 39.5, 11.5), (24, 80), (12, 40)) == (20, 15, 19.5, 5.5)
+    same = (721.5, 721.5, 609.6, 172.9)
+    assert resize_intrinsics(same, (375, 1242), (375, 1242)) == pytest.approx(same)
+    sample = Sample(
+        name="one",
+        image=np.zeros((12, 20, 3), np.uint8),
+        depth=np.ones((12, 20), np.float32),
+        intrinsics=(10.0, 10.0, 9.5, 5.5),
+    )
+    assert fit(sample, (6, 10)).intrinsics == (5, 5, 4.5, 2.5)
+    assert fit(replace(sample, intrinsics=None), (6, 10)).intrinsics is None
+
+
+@given(u=st.floats(-0.5, 79.5), z=st.floats(1, 80), width=st.integers(8, 200), cx=st.floats(20, 60))
+def test_a_point_lands_at_the_same_share_of_the_image_at_any_size(
+    u: float, z: float, width: int, cx: float
+) -> None:
+    x = (u - cx) / 40.0 * z
+    fx, _, centre, _ = resize_intrinsics((40.0, 40.0, cx, 11.5), (24, 80), (24, width))
+    assert (fx * x / z + centre + 0.5) / width == pytest.approx((u + 0.5) / 80, abs=1e-9)
 
 
 def test_grey_image_is_refused() -> None:

@@ -66,6 +66,19 @@ def test_frames_come_with_depth_in_metres(root: Path) -> None:
     assert sample.depth[0].max() == 0
 
 
+def test_the_manifests_licence_and_camera_travel_with_the_frames(root: Path) -> None:
+    source = folder_source(root, "test")
+    assert source[0].intrinsics is None
+    assert source.provenance.licence == "not stated in manifest.toml"
+    stated = 'licence = "mine, CC0"\nintrinsics = [30.0, 30.0, 15.5, 11.5]\n'
+    (root / "manifest.toml").write_text(MANIFEST + stated)
+    changed = folder_source(root, "test")
+    assert changed[0].intrinsics == (30.0, 30.0, 15.5, 11.5)
+    assert changed.provenance.licence == "mine, CC0"
+    assert changed.provenance.protocol == "sensor truth, 0.3-12 m; metres"
+    assert changed.identity() != source.identity()
+
+
 def test_depth_outside_the_range_is_unknown(root: Path) -> None:
     (root / "manifest.toml").write_text('units = "millimetres"\nrange_m = [1.5, 1.8]\n')
     depth = folder_source(root, "test")[0].depth
@@ -341,7 +354,7 @@ def test_a_dry_run_says_what_to_do_about_a_missing_folder(
 
 @pytest.mark.parametrize(
     ("roots", "told"),
-    [([], "--data folder needs --root FOLDER"), (["a", "b"], "set folder has one folder")],
+    [([], "folder needs --root FOLDER"), (["a", "b"], "set folder has one folder")],
 )
 def test_one_root_is_asked_for(roots: list[str], told: str) -> None:
     given = [word for root in roots for word in ("--root", root)]

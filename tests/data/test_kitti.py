@@ -157,6 +157,44 @@ class TestReading:
         assert [sample.name for sample in source] == [frame.name for frame in source.frames]
 
 
+class TestProvenance:
+    def test_intrinsics_come_from_the_calibration_where_there_is_one(self, tmp_path: Path) -> None:
+        raw = raw_folder(tree(tmp_path))
+        for truth in ("annotated", "raw"):
+            sample = KittiSource([tmp_path], some(5), truth=truth)[0]
+            assert sample.intrinsics == (40.0, 40.0, 40.0, 12.0)
+        (raw.parent / "calib_velo_to_cam.txt").unlink()
+        assert KittiSource([tmp_path], some(5))[0].intrinsics is None
+
+    def test_intrinsics_of_a_resized_set_are_unknown(self, tmp_path: Path) -> None:
+        raw = raw_folder(tree(tmp_path))
+        write_image(raw / "image_02/data/0000000005.png", size=(12, 40))
+        maps = tmp_path / "depth/train" / DRIVE.folder / "proj_depth/groundtruth/image_02"
+        write_depth(maps / "0000000005.png", size=(12, 40))
+        assert KittiSource([tmp_path], some(5))[0].intrinsics is None
+
+    def test_another_calibration_asks_for_another_cache(self, tmp_path: Path) -> None:
+        raw = raw_folder(tree(tmp_path))
+        before = KittiSource([tmp_path], some(5)).identity()
+        write_calibration(raw.parent, P_rect_02="50 0 40 0 0 50 12 0 0 0 1 0")
+        assert KittiSource([tmp_path], some(5)).identity() != before
+
+    def test_licence_and_rule_travel_with_the_frames(self, tmp_path: Path) -> None:
+        tree(tmp_path)
+        maps, scans = (
+            KittiSource([tmp_path], some(5), truth=truth, legacy=truth == "raw").provenance
+            for truth in ("annotated", "raw")
+        )
+        assert "CC BY-NC-SA 3.0" in maps.licence
+        assert maps.protocol == "KITTI, annotated truth; metres"
+        assert scans.protocol == "KITTI, raw truth; scans projected by the legacy rule; metres"
+
+    def test_real_calibration_has_the_focal_length_of_its_date(self) -> None:
+        drive = Drive("2011_09_26", 1)
+        source = KittiSource([real("kitti_sample")], some(5, drive=drive))
+        assert source[0].intrinsics == pytest.approx((721.5377, 721.5377, 609.5593, 172.854))
+
+
 class TestCompleteness:
     def test_kittis_own_gaps_are_left_out_counted_and_said(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -266,6 +304,9 @@ class TestRefusals:
             KittiSource([], some(5))
         with pytest.raises(DataError, match="gone: no such folder"):
             KittiSource([tmp_path / "gone"], some(5))
+        (tmp_path / "file").touch()
+        with pytest.raises(DataError, match="file: not a folder: expected"):
+            KittiSource([tmp_path / "file"], some(5))
         with pytest.raises(DataError, match="no KITTI drive: expected folders such as"):
             KittiSource([tmp_path], some(5))
 

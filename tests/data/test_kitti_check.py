@@ -73,21 +73,32 @@ def test_scans_that_kitti_lost_are_no_problem(tmp_path: Path) -> None:
 
 
 def test_a_report_on_a_healthy_disk(tmp_path: Path, drive: Path) -> None:
-    assert check_report([tmp_path]) == "\n".join(
+    report = check_report([tmp_path])
+    lacking = [line for line in report.splitlines() if line.startswith("lacking: ")]
+    assert [line.split(" (")[0] for line in lacking] == [
+        "lacking: images of 33 of 33 training drives",
+        "lacking: images of 28 of 28 test drives",
+    ]
+    assert report == "\n".join(
         [
             f"KITTI under {tmp_path}",
             "",
             f"{DATE}   calibration: complete",
-            "  drive  role         left right  scans  annotated  single-scan maps",
-            "  0001   in no list      2     1      2          1                 1",
+            "  drive  role         left    of  right  scans  annotated  single-scan maps",
+            "  0001   in no list      2     ?      1      2          1                 1",
             "",
-            "left images with truth:     annotated  single-scan    raw",
+            "images with truth:          annotated  single-scan    raw",
             "  eigen-train, 23158                0            0      0",
             "  eigen-fit, 21797                  0            0      0",
             "  eigen-validation, 1361            0            0      0",
             "  eigen-test, 697                   0            0      0",
             "  eigen-test-annotated, 652         0            0      0",
-            "  all drives                        1            2      2",
+            "  eigen-full, 46976                 0            0      0",
+            "  eigen-neighbours, 46844           0            0      0",
+            "  left images, 2                    1            2      2",
+            "",
+            "annotated maps: 1 drive inside the raw tree",
+            *lacking,
             "",
             "no problems found",
         ]
@@ -176,6 +187,82 @@ def test_sizes_and_lengths_are_held_against_kittis(tmp_path: Path) -> None:
     found = problems(tmp_path)
     assert "has image 22, but KITTI's drive ends at 21" in found
     assert "0000000022.png: 24x80, but KITTI's are 375x1242" in found
+
+
+def image_of(root: Path, drive: Drive, index: int = 0) -> None:
+    write_image(root / drive.date / drive.folder / f"image_02/data/{index:010d}.png", (375, 1242))
+
+
+def map_of(folder: Path, drive: Drive) -> None:
+    write_depth(
+        folder / drive.folder / "proj_depth/groundtruth/image_02/0000000005.png", (375, 1242)
+    )
+
+
+def test_what_is_lacking_is_told_with_the_archive_that_has_it(tmp_path: Path) -> None:
+    here = [Drive("2011_09_26", number) for number in (1, 2, 5)]
+    for drive in here:
+        image_of(tmp_path, drive)
+    map_of(tmp_path / "depth/train", here[0])
+    lacking = [line for line in check_report([tmp_path]).splitlines() if line.startswith("lacking")]
+    assert lacking[0].startswith("lacking: images of 31 of 33 training drives (<drive>_sync.zip")
+    assert "2011_09_26 0011 0014" in lacking[0]
+    assert lacking[0].endswith("; 2011_10_03 0034 0042")
+    assert lacking[1].startswith("lacking: images of 27 of 28 test drives")
+    assert lacking[2] == (
+        "lacking: annotated maps of 2 drives (data_depth_annotated.zip, 2 of them in its val/): "
+        "2011_09_26 0002 0005"
+    )
+    assert lacking[3] == (
+        "lacking: of 2011_09_26_drive_0001_sync 107 of 108 left images, 97 of 98 annotated maps"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("depth/train", "1 drive in the archive's train/"),
+        ("depth/val", "1 drive in the archive's val/"),
+        ("depth", "1 drive in a merged folder"),
+        (DATE, "1 drive inside the raw tree"),
+    ],
+)
+def test_the_layout_of_the_annotated_maps_is_told(tmp_path: Path, place: str, told: str) -> None:
+    image_of(tmp_path, DRIVE)
+    map_of(tmp_path / place, DRIVE)
+    assert f"annotated maps: {told}" in check_report([tmp_path]).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("away", "where"),
+    [
+        ("image_02/data", "image_02"),
+        ("image_02/data", f"{DRIVE.folder}/image_02/data"),
+        ("image_03/data", f"{DATE}/{DRIVE.folder}/image_03/data"),
+        ("velodyne_points/data", "velodyne_points"),
+        ("proj_depth/groundtruth/image_02", "groundtruth/image_02"),
+        ("proj_depth/velodyne_raw/image_02", "proj_depth/velodyne_raw/image_02/data"),
+    ],
+)
+def test_mislaid_frames_are_told_with_the_place_they_belong_to(
+    tmp_path: Path, drive: Path, away: str, where: str
+) -> None:
+    (drive / away).rename(tmp_path / "away")
+    (drive / where).parent.mkdir(parents=True, exist_ok=True)
+    for path in (tmp_path / "away").iterdir():
+        (drive / where).mkdir(exist_ok=True)
+        path.rename(drive / where / path.name)
+    found = problems(tmp_path)
+    assert f"{drive / where}: frames are mislaid: move them to {drive / away}" in found
+    assert found.count("are mislaid") == 1
+
+
+def test_a_calibration_inside_a_drive_is_told(tmp_path: Path, drive: Path) -> None:
+    for path in drive.parent.glob("calib*"):
+        path.rename(drive / path.name)
+    assert f"{drive}: the calibration is mislaid: move calib_*.txt to {drive.parent}" in problems(
+        tmp_path
+    )
 
 
 def test_nothing_to_check_is_an_error(tmp_path: Path) -> None:

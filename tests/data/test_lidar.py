@@ -210,18 +210,24 @@ class TestRealFrames:
         return read_calibration(real("kitti_sample", "raw", "2011_09_26"))
 
     @pytest.mark.parametrize(
-        ("drive", "index", "in_image", "garg", "eigen"),
-        [(2, 0, 19137, 17197, 16262), (2, 6, 19196, 17144, 16279), (1, 5, 19180, None, None)],
+        ("rule", "drive", "index", "in_image", "garg", "eigen"),
+        [
+            (LEGACY_Z, 2, 0, 19137, 17197, 16262),
+            (LEGACY_Z, 2, 6, 19196, 17144, 16279),
+            (LEGACY_Z, 1, 5, 19180, 17411, 16235),
+            (CLEAN, 2, 0, 19101, 17213, 16184),
+            (CLEAN, 2, 6, 19163, 17161, 16200),
+            (CLEAN, 1, 5, 19137, 17442, 16162),
+        ],
     )
-    def test_legacy_pixels(
-        self, drive: int, index: int, in_image: int, garg: int | None, eigen: int | None
+    def test_pixels_of_either_rule(
+        self, rule: Rule, drive: int, index: int, in_image: int, garg: int, eigen: int
     ) -> None:
-        known = project(self.scan_of(drive, index), self.calibration(), rule=LEGACY_Z) > 0
+        known = project(self.scan_of(drive, index), self.calibration(), rule=rule) > 0
         assert known.shape == (375, 1242)
         assert known.sum() == in_image
-        if garg is not None:
-            assert known[153:371, 44:1197].sum() == garg
-            assert known[124:342, 44:1197].sum() == eigen
+        assert known[153:371, 44:1197].sum() == garg
+        assert known[124:342, 44:1197].sum() == eigen
 
     def test_points_of_a_scan(self) -> None:
         points = self.scan_of(1, 5)

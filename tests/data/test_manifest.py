@@ -41,7 +41,7 @@ def test_two_lines_are_enough() -> None:
         ({"units": True}, "units = True"),
         ({"range_m": [12, 0.3]}, "the smaller one first"),
         ({"range_m": [0, 12]}, "both above 0"),
-        ({"range_m": [1]}, "range_m"),
+        ({"range_m": [1]}, r"range_m = \[1\]: Field required"),
         ({"range_m": "1-12"}, "range_m = '1-12'"),
         ({"unitz": "metres"}, "unknown key 'unitz'; did you mean units?"),
         ({"colour": 1}, "unknown key 'colour'; known: units, range_m"),
@@ -51,6 +51,12 @@ def test_two_lines_are_enough() -> None:
         ({"splits": {"gap": -1}}, r"\[splits\] gap = -1"),
         ({"splits": 3}, "splits = 3"),
         ({"image_names": "rgb"}, r"image_names = 'rgb': .*must hold \{name\} once"),
+        ({"intrinsics": [0, 1, 2, 3]}, r"intrinsics = \[0, 1, 2, 3\]: .*focal lengths above 0"),
+        ({"intrinsics": [9, 9, 2]}, r"intrinsics = \[9, 9, 2\]"),
+        (
+            {"intrinsics": [9, 9, 2, 3], "mixed_sizes": True},
+            "is of one camera, but mixed_sizes = true",
+        ),
         ({"truth": "lidar"}, "truth = 'lidar': .*'sensor'"),
     ],
 )

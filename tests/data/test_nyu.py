@@ -139,6 +139,8 @@ def test_labelled_frames_are_read_by_the_authors_lists(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found[0].depth, expected["depths"][4])
     assert [len(nyu(root, s, validation=0.25, gap=0)) for s in SPLIT_NAMES] == [3, 1, 2]
     assert len(prepare(found, (32, 32), tmp_path / "cache")) == 2
+    assert found[0].intrinsics is None  # the authors' camera is of 480x640 images
+    assert "Silberman" in found.provenance.licence
 
 
 def test_a_labelled_set_cut_short_is_refused(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kitti_trees import DATE, write_depth, write_image
 
 from nano.data.cache import cache_key, default_cache
+from nano.data.kitti import KittiSource
 from nano.data.scene_source import SceneSource
 from nano.data.sets import (
     SPLIT_NAMES,
@@ -182,6 +184,15 @@ def test_held_out_frames_are_late_apart_and_never_trained_on(
         assert all(index < first - gap for index in trained)
 
 
+def test_both_images_of_an_instant_are_on_one_side() -> None:
+    drive = Drive("2011_09_26", 1)
+    both = tuple(Frame(drive=drive, index=i, camera=c) for i in range(15) for c in (2, 3))
+    kept, held_out = hold_out(both, 0.2, 4)
+    assert {frame.index for frame in held_out} == {12, 13, 14}
+    assert {frame.index for frame in kept} == set(range(8))
+    assert (len(kept), len(held_out)) == (16, 6)
+
+
 def test_holding_out_nothing_is_refused() -> None:
     with pytest.raises(DataError, match="leaves nothing for validation"):
         hold_out(frames(d1=4), 0.2, 0)
@@ -212,6 +223,44 @@ def test_unknown_lists_are_refused_with_those_there_are(tmp_path: Path) -> None:
 def test_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="kitti_drive"):
         sources(data_table(SAMPLE), tmp_path)
+
+
+def drive_tree(root: Path, length: int = 6) -> None:
+    """Images and single-scan maps of one unlisted drive, both cameras."""
+    for camera in (2, 3):
+        folder = root / f"{DATE}_drive_0001_sync"
+        for index in range(length):
+            write_image(folder / f"image_{camera:02d}/data/{index:010d}.png")
+            place = folder / f"proj_depth/velodyne_raw/image_{camera:02d}"
+            write_depth(place / f"{index:010d}.png")
+
+
+@pytest.mark.parametrize(("camera", "seen"), [(None, {2}), (2, {2}), (3, {3})])
+def test_drives_are_seen_by_the_left_camera_unless_told(
+    tmp_path: Path, camera: int | None, seen: set[int]
+) -> None:
+    drive_tree(tmp_path)
+    drives = {"train": [f"{DATE}_drive_0001"], "validation": 0.2, "gap": 0, "test": "eigen-test"}
+    plain = {"set": "kitti", "root": ".", "truth": "single-scan", **drives}
+    table = data_table(plain if camera is None else plain | {"camera": camera})
+    found = source(table, tmp_path, "train")
+    assert isinstance(found, KittiSource)
+    assert {frame.camera for frame in found.frames} == seen
+    assert len(found) == 5
+
+
+def test_standing_frames_are_left_out_of_training_only(tmp_path: Path) -> None:
+    drive_tree(tmp_path)
+    (tmp_path / "static.txt").write_text(
+        "".join(f"{DATE} {DATE}_drive_0001_sync {index:010d}\n" for index in (1, 2, 5))
+    )
+    plain = {"set": "kitti", "root": ".", "truth": "single-scan", "standing": "static.txt"}
+    plain |= {"train": [f"{DATE}_drive_0001"], "validation": 0.2, "gap": 0, "test": "eigen-test"}
+    found = [source(data_table(plain), tmp_path, split) for split in ("train", "validation")]
+    indices = [[f.index for f in part.frames] for part in found if isinstance(part, KittiSource)]
+    assert indices == [[0, 3, 4], [5]]
+    with pytest.raises(DataError, match=r"gone\.txt: no such file"):
+        source(data_table(plain | {"standing": "gone.txt"}), tmp_path, "train")
 
 
 needs_kitti = pytest.mark.skipif(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,12 +15,17 @@ from nano.data.splits import (
     Drive,
     Frame,
     eigen_fit,
+    eigen_full,
+    eigen_neighbours,
     eigen_test,
     eigen_test_annotated,
     eigen_train,
     eigen_validation,
+    in_validation_archive,
+    listed_frames,
     lost_scan,
     role,
+    standing_frames,
 )
 from nano.errors import DataError
 
@@ -32,6 +38,8 @@ from nano.errors import DataError
         ("eigen-validation", 1361, 5),
         ("eigen-test", 697, 28),
         ("eigen-test-annotated", 652, 28),
+        ("eigen-full", 46976, 33),
+        ("eigen-neighbours", 46844, 33),
     ],
 )
 def test_lists_have_the_published_sizes(name: str, size: int, drives: int) -> None:
@@ -86,10 +94,83 @@ def test_a_drive_unfolds_as_written_by_hand(number: int, indices: list[int]) -> 
     assert [frame.index for frame in eigen_test() if frame.drive == drive] == indices
 
 
-def test_lists_are_ordered_and_of_the_left_camera() -> None:
-    for frames in SPLITS.values():
-        assert list(frames()) == sorted(frames())
-        assert {frame.camera for frame in frames()} == {2}
+@pytest.mark.parametrize("name", SPLITS)
+def test_lists_are_ordered_and_of_the_left_camera_or_both(name: str) -> None:
+    frames = SPLITS[name]()
+    keys = [(frame.drive, frame.index, frame.camera) for frame in frames]
+    assert keys == sorted(keys)
+    cameras = {2, 3} if name in ("eigen-full", "eigen-neighbours") else {2}
+    assert {frame.camera for frame in frames} == cameras
+
+
+@pytest.mark.parametrize("name", [name for name in SPLITS if "test" not in name])
+def test_no_test_drive_is_ever_trained_on(name: str) -> None:
+    tested = {frame.drive for frame in eigen_test()}
+    assert len(tested) == 28
+    assert not tested & {frame.drive for frame in SPLITS[name]()}
+
+
+def test_both_cameras_see_every_image_and_only_the_ends_lack_a_neighbour() -> None:
+    assert len(eigen_full()) == 2 * 23488
+    assert set(eigen_train()) < set(eigen_neighbours()) < set(eigen_full())
+    ends = set(eigen_full()) - set(eigen_neighbours())
+    assert len(ends) == 33 * 2 * 2
+    assert all(f.index in (0, TRAINING_LENGTHS[f.drive] - 1) for f in ends)
+
+
+@pytest.mark.parametrize(
+    ("name", "camera", "size"),
+    [
+        ("eigen-full", None, 46976),
+        ("eigen-full", 2, 23488),
+        ("eigen-neighbours", 3, 23422),
+        ("eigen-train", 3, 23158),
+    ],
+)
+def test_a_list_is_seen_by_its_own_cameras_or_the_one_asked_for(
+    name: str, camera: int | None, size: int
+) -> None:
+    frames = listed_frames(name, camera)
+    assert len(frames) == size
+    assert {frame.camera for frame in frames} == ({2, 3} if camera is None else {camera})
+
+
+def test_standing_frames_are_read_as_sfmlearner_lists_them(tmp_path: Path) -> None:
+    path = tmp_path / "static_frames.txt"
+    path.write_text(
+        "2011_09_26 2011_09_26_drive_0018_sync 0000000043\n\n"
+        "2011_09_28 2011_09_28_drive_0001_sync 0000000007\n"
+    )
+    assert standing_frames(path) == {(Drive("2011_09_26", 18), 43), (Drive("2011_09_28", 1), 7)}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "no such file: expected a list of standing frames"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"2011_09_26 2011_09_26_drive_0018_sync 43\n0018 43\n", "line 2: '0018 43' is no frame"),
+        (b"2011_09_26 2011_09_26_drive_0018_sync l\n", "line 1: .* is no frame: expected"),
+        (b"2011_09_26 drive_0018 7\n", "write 2011_09_26_drive_0001"),
+    ],
+)
+def test_another_list_of_standing_frames_is_refused(
+    tmp_path: Path, content: bytes | None, told: str
+) -> None:
+    path = tmp_path / "static.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=told) as refused:
+        standing_frames(path)
+    assert str(path) in str(refused.value)
+
+
+def test_thirteen_drives_are_in_the_archives_validation_part() -> None:
+    known = [
+        drive for drive in {**TRAINING_LENGTHS, **TEST_LENGTHS} if in_validation_archive(drive)
+    ]
+    assert [role(drive) for drive in known].count("test") == 7
+    assert len(known) == 12  # and 2011_09_28_drive_0037, which no list uses
 
 
 @given(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -12,13 +11,18 @@ import numpy as np
 import optuna
 import pytest
 from optuna.storages import InMemoryStorage
-from optuna.testing.pytest_samplers import BasicSamplerTestCase
+from optuna.testing.pytest_samplers import (
+    BasicSamplerTestCase,
+    MultiObjectiveSamplerTestCase,
+    RelativeSamplerTestCase,
+)
 
 from nano.design.presets import prototype
 from nano.explore.caps import Caps
-from nano.explore.cycle import GeneratorInquisitor, Settings
+from nano.explore.cycle import PERIOD, GeneratorInquisitor, Settings
 from nano.explore.generator import Generator
 from nano.explore.genomes import GenomeSampler, History
+from nano.explore.inquisitor import ENOUGH
 from nano.explore.kinds import study_sampler
 from nano.explore.levels import Levels
 from nano.explore.samplers import space
@@ -176,20 +180,26 @@ def test_learning_moves_the_middle_to_the_elites_and_narrows_the_spread() -> Non
     assert learned.entropy < theta.entropy
 
 
-def test_unscreened_proposals_come_in_their_turn_and_say_so() -> None:
-    proposer = GeneratorInquisitor(CAPS, Utility(), settings=Settings(unscreened=2))
-    nothing = History(finished=())
-    for number in range(8):
-        (first,) = islice(proposer.proposals(nothing, number, seed=number), 1)
-        assert first.notes["way"] == "drawn"  # nothing was read yet
+def test_unscreened_proposals_come_in_their_turn_and_say_so(tmp_path: Path) -> None:
+    settings = Settings(unscreened=2, rounds=1, pool=24)
+    proposer = GeneratorInquisitor(CAPS, Utility(), settings=settings)
+
+    def ways(history: History) -> list[str]:
+        offered = (proposer.proposals(history, number, seed=number) for number in range(PERIOD))
+        return [next(one).notes["way"] for one in offered]
+
+    read = History(finished=tuple(searched(store(tmp_path / "a"), ENOUGH)))
+    assert ways(History(finished=())) == ["drawn"] * PERIOD  # nothing was read yet
+    assert ways(read) == ["drawn"] * 2 + ["imagined"] * (PERIOD - 2)
 
 
-# --- Optuna's own contract: as for `CappedSampler`, what asks for no other space -----------------
+# --- Optuna's own contract -----------------------------------------------------------------------
 
 
-class TestGenomeSamplerContract:
-    test_single_distribution = BasicSamplerTestCase.test_sample_single_distribution
-
+@pytest.mark.slow
+class TestGenomeSamplerContract(
+    BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase
+):
     @pytest.fixture
     def sampler(self) -> Callable[[], optuna.samplers.BaseSampler]:
         return sampler

@@ -12,7 +12,11 @@ import optuna
 import pytest
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
-from optuna.testing.pytest_samplers import BasicSamplerTestCase
+from optuna.testing.pytest_samplers import (
+    BasicSamplerTestCase,
+    MultiObjectiveSamplerTestCase,
+    RelativeSamplerTestCase,
+)
 from optuna.trial import TrialState, create_trial
 
 from nano.cost.count import count
@@ -220,22 +224,17 @@ def test_evolution_without_parents_mutates_the_preset(tiny: Prototype) -> None:
 
 # --- Optuna's own contract -----------------------------------------------------------------------
 #
-# Its cases make spaces of their own ("x", "y", categories); ours samples the knobs of one prototype
-# and knows nothing else. So of the basic contract only what asks for no other space is run here,
-# and the facts of the others are stated for our space below:
-#   test_float, test_int, test_categorical, test_conditional_*, test_dynamic_range_*,
-#   test_combination_*, test_single_parameter_*, test_nan_objective_value, test_partial_fixed_*:
-#       ask for parameters that are no knobs
-#   RelativeSamplerTestCase: hands in a relative space of its own
+# Its cases make spaces of their own ("x", "y", categories); what they state is stated for the knobs
+# as well, below.
 
 
-class TestCappedContract:
-    test_single_distribution = BasicSamplerTestCase.test_sample_single_distribution
-
+class TestCappedContract(
+    BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase
+):
     @pytest.fixture
     def sampler(self, tiny: Prototype) -> Callable[[], BaseSampler]:
         caps = Caps(prototype=tiny, requirements=CAP, size=SIZE)
-        return lambda: CappedSampler(sampler_factory("tpe", tiny, 24), caps, 0)
+        return lambda: CappedSampler(sampler_factory("random", tiny, 24), caps, 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

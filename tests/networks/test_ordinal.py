@@ -68,17 +68,24 @@ def test_the_loss_is_the_sum_of_the_paper_s_logarithms() -> None:
         passed = int(label[0, 0, 0, pixel])
         wanted -= pairs[:passed, 1].log().sum().item() + pairs[passed:, 0].log().sum().item()
     valid = torch.ones(1, 1, 1, 2, dtype=torch.bool)
-    assert ordinal_loss(output, label, valid).item() == pytest.approx(wanted / 2, rel=1e-5)
+    assert ordinal_loss(output, label, valid, valid.sum()).item() == pytest.approx(
+        wanted / 2, rel=1e-5
+    )
     valid[..., 1] = False
-    alone = ordinal_loss(output[..., :1], label[..., :1], valid[..., :1])
-    assert ordinal_loss(output, label, valid).item() == pytest.approx(alone.item(), rel=1e-6)
-    assert ordinal_loss(output, label, valid & False).item() == 0.0
+    alone = ordinal_loss(output[..., :1], label[..., :1], valid[..., :1], valid[..., :1].sum())
+    assert ordinal_loss(output, label, valid, valid.sum()).item() == pytest.approx(
+        alone.item(), rel=1e-6
+    )
+    assert ordinal_loss(output, label, valid & False, (valid & False).sum()).item() == 0.0
 
 
 def test_the_loss_is_least_where_the_output_says_the_label() -> None:
     label = torch.full((1, 1, 2, 2), 30.0)
     valid = torch.ones(1, 1, 2, 2, dtype=torch.bool)
-    losses = [ordinal_loss(certain(label + off), label, valid).item() for off in (0, 1, -1, 20)]
+    losses = [
+        ordinal_loss(certain(label + off), label, valid, valid.sum()).item()
+        for off in (0, 1, -1, 20)
+    ]
     assert losses[0] < 1e-5
     assert losses[1] == pytest.approx(losses[2]) == pytest.approx(20.0, rel=1e-4)
     assert losses[3] == pytest.approx(400.0, rel=1e-4)

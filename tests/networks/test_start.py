@@ -38,5 +38,5 @@ def test_a_baseline_starts_he_normal_with_norms_at_their_identity() -> None:
 
 
 def test_a_size_the_network_does_not_take_is_refused() -> None:
-    with pytest.raises(DesignError, match="multiples of 32; nearest 32x64"):
+    with pytest.raises(DesignError, match="multiples of 32, from 32 on; nearest 32x64"):
         started(BASELINES["densedepth"], (33, 64), 0)

@@ -20,7 +20,18 @@ from nano.design.presets import preset
 from nano.train.loop import Trained, train
 from nano.train.recipe import Recipe
 
-RECIPE = Recipe(steps=8, batch=2, precision="float32", recalibrate=4)
+# All that a checkpoint must hold: an average, AMSGrad's maximum, half-taken epochs.
+RECIPE = Recipe(
+    steps=8,
+    batch=4,
+    accumulate=2,
+    optimiser="adam",
+    amsgrad=True,
+    ema=0.9,
+    permute=0.5,
+    precision="float32",
+    recalibrate=4,
+)
 DESIGN = preset("depthnet-tiny")
 
 

@@ -12,13 +12,14 @@ from torch import nn
 
 from nano.data.sample import DepthSet, network_input
 from nano.design.design import Design
-from nano.errors import DataError, Diverged, InputError
+from nano.errors import DataError, Diverged, InputError, StudyError
 from nano.networks.depthnet import build
 from nano.networks.device import default_device, torch_device
 from nano.train.loop import CurvePoint, Stopped, Trained, train
 from nano.train.precision import cpu_has_bf16, denormals_flushed, resolve_precision
 from nano.train.recalibrate import recalibrate
 from nano.train.recipe import RECIPES, Recipe
+from nano.train.session import Session
 from nano.train.watch import EXPLOSION, Watch
 
 MakeSet = Callable[..., DepthSet]
@@ -195,7 +196,59 @@ def test_precision_that_is_asked_for_is_used() -> None:
     cpu = torch.device("cpu")
     assert resolve_precision("bf16", cpu) == "bf16"
     assert resolve_precision("float32", cpu) == "float32"
+    assert resolve_precision("fp16", torch.device("cuda")) == "fp16"
+    with pytest.raises(StudyError, match="precision = 'fp16': needs cuda, not cpu; use 'auto'"):
+        resolve_precision("fp16", cpu)
     assert resolve_precision("auto", cpu) == ("bf16" if cpu_has_bf16() else "float32")
+
+
+def test_averaged_weights_follow_and_are_what_is_handed_over(
+    design: Design, recipe: Recipe, make_set: MakeSet
+) -> None:
+    steps: list[torch.Tensor] = []
+    network = build(design, 0)
+    name, weight = next(iter(network.named_parameters()))
+    average = weight.detach().clone()
+    recipe = replace(recipe, ema=0.8, recalibrate=0)
+
+    def note(_: CurvePoint) -> None:
+        steps.append(weight.detach().clone())
+
+    found = train(design, recipe, make_set(), seed=0, start=network, progress=note).network
+    plain = train(design, replace(recipe, ema=0.0), make_set(), seed=0).network
+    for step, live in enumerate(steps, start=1):
+        decay = min(0.8, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * live
+    torch.testing.assert_close(dict(found.named_parameters())[name].detach(), average)
+    # What trains is not what is averaged: the last live weights are those of no average at all.
+    assert torch.equal(steps[-1], dict(plain.named_parameters())[name])
+    norms = [n.state_dict() for n in (found, plain)]
+    statistic = next(key for key in norms[0] if key.endswith("running_var"))
+    assert not torch.equal(norms[0][statistic], norms[1][statistic])
+
+
+def test_a_scaled_loss_trains_as_a_plain_one_and_skips_what_overflows(
+    design: Design, recipe: Recipe, make_set: MakeSet
+) -> None:
+    def trained(scaler: torch.amp.GradScaler | None, steps: int) -> Session:
+        session = Session(design, recipe, make_set(), seed=0)
+        session.scaler = scaler or session.scaler
+        for _ in range(steps):
+            session.advance()
+            session.look(None)
+        return session
+
+    plain = trained(None, 3).network.state_dict()
+    scaled = trained(torch.amp.GradScaler("cpu", init_scale=2.0**10), 3).network.state_dict()
+    for name, tensor in plain.items():
+        torch.testing.assert_close(scaled[name], tensor, atol=1e-6, rtol=1e-4)
+
+    wild = trained(torch.amp.GradScaler("cpu", init_scale=2.0**127, backoff_factor=2.0**-10), 1)
+    fresh = Session(design, recipe, make_set(), seed=0).parameters
+    assert all(torch.equal(p, q) for p, q in zip(wild.parameters, fresh, strict=True))
+    assert wild.scaler.get_scale() == 2.0**117
+    with pytest.raises(Diverged, match="gradients overflow in fp16 at every scale"):
+        trained(torch.amp.GradScaler("cpu", init_scale=2.0**-15), 1)
 
 
 def test_recalibrated_statistics_are_the_mean_over_batches(make_set: MakeSet) -> None:

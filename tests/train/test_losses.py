@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nano.train.losses import masked_gradient_l1, masked_l1, objective, truth_at
+from nano.networks.target import TARGETS
+from nano.train.losses import Objective, masked_gradient_l1, masked_l1, truth_at
 from nano.train.recipe import RECIPES, Recipe
 from nano.train.ssim import ssim_map, whole_share, whole_windows
 
@@ -52,31 +53,41 @@ def plain_densedepth(output: Tensor, depth_m: Tensor) -> Tensor:
 
 def test_truth_is_halved_by_the_mean_of_known_pixels() -> None:
     depth = torch.tensor([[[2.0, 4.0, 0.0, 0.0], [6.0, 8.0, 0.0, 3.0]]])
-    assert truth_at(2, depth).tolist() == [[[[5.0, 3.0]]]]
-    assert truth_at(2, torch.zeros(1, 2, 2)).tolist() == [[[[0.0]]]]
-    assert truth_at(2, depth, max_depth_m=6.0).tolist() == [[[[4.0, 3.0]]]]
+    assert truth_at(2, depth, Recipe()).tolist() == [[[[5.0, 3.0]]]]
+    for recipe in (Recipe(), RECIPES["densedepth"]):
+        assert truth_at(2, torch.zeros(1, 2, 2), recipe).tolist() == [[[[0.0]]]]
+    assert truth_at(2, depth, Recipe(max_depth_m=6.0)).tolist() == [[[[4.0, 3.0]]]]
+
+
+def test_densedepth_s_truth_is_halved_after_it_was_inverted_and_clipped() -> None:
+    depth = torch.tensor([[[2.0, 4.0, 0.0, 0.5], [8.0, 8.0, 0.0, 100.0]]])
+    halved = truth_at(2, depth, RECIPES["densedepth"])
+    means = [(40 + 20 + 10 + 10) / 4, (80 + 1) / 2]  # of 80 / d, from 1 at 80 m to 80 at 1 m
+    torch.testing.assert_close(80 / halved[0, 0, 0], torch.tensor(means))
 
 
 def test_truth_at_the_input_s_size_is_the_truth_up_to_the_limit() -> None:
     depth = torch.tensor([[[4.0, 0.0, 9.0], [1.0, 2.0, 3.0]]])
-    assert torch.equal(truth_at(1, depth), depth[:, None])
-    assert truth_at(1, depth, max_depth_m=6.0)[0, 0, 0].tolist() == [4.0, 0.0, 0.0]
+    assert torch.equal(truth_at(1, depth, Recipe()), depth[:, None])
+    assert truth_at(1, depth, Recipe(max_depth_m=6.0))[0, 0, 0].tolist() == [4.0, 0.0, 0.0]
 
 
 def test_l1_by_hand() -> None:
     output, wanted = torch.tensor([[[[1.0, 5.0, 9.0]]]]), torch.tensor([[[[2.0, 2.0, 0.0]]]])
     valid = torch.tensor([[[[True, True, False]]]])
-    assert masked_l1(output, wanted, valid).item() == 2.0
-    assert masked_l1(output, wanted, torch.zeros_like(valid)).item() == 0.0
+    assert masked_l1(output, wanted, valid, valid.sum()).item() == 2.0
+    none = torch.zeros_like(valid)
+    assert masked_l1(output, wanted, none, none.sum()).item() == 0.0
 
 
 def test_gradients_count_only_between_known_neighbours() -> None:
     error = torch.tensor([[[[0.0, 1.0, 7.0], [0.0, 3.0, 0.0]]]])
     known = torch.ones(1, 1, 2, 3, dtype=torch.bool)
     # Down 0 + 2 + 7, right 1 + 6 + 3 + 3, over six pixels.
-    assert masked_gradient_l1(error, torch.zeros_like(error), known).item() == pytest.approx(22 / 6)
+    zero = torch.zeros_like(error)
+    assert masked_gradient_l1(error, zero, known, known.sum()).item() == pytest.approx(22 / 6)
     known[0, 0, 0, 2] = False  # takes away 7 down and 6 right, and one pixel
-    assert masked_gradient_l1(error, torch.zeros_like(error), known).item() == pytest.approx(9 / 5)
+    assert masked_gradient_l1(error, zero, known, known.sum()).item() == pytest.approx(9 / 5)
 
 
 def test_gaussian_ssim_equals_conv2d_in_value_and_gradient() -> None:
@@ -110,25 +121,25 @@ def test_ssim_of_equal_maps_is_one(window: str) -> None:
 
 def test_densedepth_loss_is_the_published_sum_on_dense_maps() -> None:
     output, depth = maps(3, 1, 20, 28, low=-1.0), maps(3, 1, 20, 28, seed=1, low=0.5, high=120.0)
-    found = objective(RECIPES["densedepth"])(output, depth)
+    found = Objective(RECIPES["densedepth"])(output, depth)
     assert found.item() == pytest.approx(plain_densedepth(output, depth).item(), rel=1e-5)
 
 
 def test_log_l1_by_hand() -> None:
     output = torch.tensor([[[[0.0, 1.0]]]])
     truth = torch.tensor([[[[10 * math.e, 10 * math.e]]]])
-    assert objective(Recipe())(output, truth).item() == pytest.approx(0.5)
+    assert Objective(Recipe())(output, truth).item() == pytest.approx(0.5)
 
 
 def test_ssim_of_log_depth_counts_from_one_metre() -> None:
     # A tenfold depth is a shift of ln 10 whatever it starts from, but seen against ln(d / 1 m).
     recipe = Recipe(ssim_weight=1.0)
     truth = maps(1, 1, 8, 8)
-    equal = objective(recipe)((truth / 10).log(), truth).item()
+    equal = Objective(recipe)((truth / 10).log(), truth).item()
     assert equal == pytest.approx(0.0, abs=1e-4)
     wanted, found = truth.log(), truth.log() + 0.3
     ssim = plain_ssim(found, wanted, torch.full((1, 1, 3, 3), 1 / 9), math.log(80.0)).mean().item()
-    shifted = objective(recipe)(found - math.log(10.0), truth).item()
+    shifted = Objective(recipe)(found - math.log(10.0), truth).item()
     assert shifted == pytest.approx(0.3 + (1 - ssim) / 2, rel=1e-4)
 
 
@@ -147,19 +158,34 @@ def test_unknown_pixels_have_no_say(recipe: Recipe) -> None:
     truth[..., :6, :] = 0
     truth[..., 20, 20] = 0
     output = maps(1, 1, 24, 32, seed=1).requires_grad_()
-    loss = objective(recipe)(output, truth)
+    loss = Objective(recipe)(output, truth)
     loss.backward()
     assert output.grad is not None
     assert output.grad[truth == 0].abs().max() == 0
     assert output.grad[truth > 0].abs().max() > 0
     elsewhere = torch.where(truth == 0, torch.full_like(truth, 77.0), output.detach())
-    assert objective(recipe)(elsewhere, truth).item() == pytest.approx(loss.item(), rel=1e-6)
+    assert Objective(recipe)(elsewhere, truth).item() == pytest.approx(loss.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [Recipe(), Recipe(ssim_weight=0.3, gradient_weight=0.2), *RECIPES.values()],
+    ids=["log-l1", "log-l1+ssim+gradient", *RECIPES],
+)
+def test_the_losses_of_a_batch_s_parts_add_up_to_its_own(recipe: Recipe) -> None:
+    truth = maps(3, 1, 24, 32)
+    truth[0, :, :16] = 0  # of one image half is known, of another nothing
+    truth[2] = 0
+    output = maps(3, TARGETS[recipe.target].outputs, 24, 32, seed=1)
+    loss = Objective(recipe)
+    parts = [loss(output[i : i + 1], truth[i : i + 1], loss.known(truth)) for i in range(3)]
+    assert sum(part.item() for part in parts) == pytest.approx(loss(output, truth).item(), rel=1e-5)
 
 
 def test_a_batch_without_truth_costs_nothing() -> None:
     for recipe in (Recipe(ssim_weight=1.0), RECIPES["densedepth"]):
         output = torch.zeros(1, 1, 12, 12, requires_grad=True)
-        loss = objective(recipe)(output, torch.zeros(1, 1, 12, 12))
+        loss = Objective(recipe)(output, torch.zeros(1, 1, 12, 12))
         loss.backward()
         assert math.isfinite(loss.item())
         assert output.grad is not None and output.grad.abs().max() == 0

@@ -33,9 +33,29 @@ def test_spend_is_steps_times_batch() -> None:
 def test_densedepth_is_as_published() -> None:
     recipe = RECIPES["densedepth"]
     assert (recipe.optimiser, recipe.learning_rate, recipe.batch) == ("adam", 1e-4, 8)
+    assert (recipe.betas, recipe.weight_decay, recipe.amsgrad) == ((0.9, 0.999), 0.0, False)
     assert (recipe.loss, recipe.target, recipe.ssim) == ("densedepth", "inverse", "gauss11")
+    assert (recipe.flip, recipe.permute, recipe.clip, recipe.ema) == (0.5, 0.25, 0.0, 0.0)
     assert recipe.rate(0) == recipe.rate(recipe.steps - 1) == 1e-4
     assert RECIPES["depthnet-nano"] == replace(recipe, learning_rate=5e-5)
+
+
+def test_densedepth_s_program_is_not_quite_its_paper() -> None:
+    program = RECIPES["densedepth-program"]
+    assert program.permute == pytest.approx(0.36, abs=0.005)
+    paper = RECIPES["densedepth"]
+    assert program == replace(paper, amsgrad=True, batch=4, permute=program.permute)
+
+
+def test_averages_are_off_and_batches_whole_unless_asked_for() -> None:
+    assert all((one.ema, one.accumulate) == (0.0, 1) for one in RECIPES.values())
+
+
+def test_a_batch_divides_into_parts_of_processes() -> None:
+    recipe = Recipe(batch=24, accumulate=3)
+    assert [recipe.part(processes) for processes in (1, 2, 8)] == [8, 4, 1]
+    with pytest.raises(StudyError, match="batch = 24: no multiple of accumulate = 3 times 5"):
+        recipe.part(5)
 
 
 def test_cosine_after_warm_up_by_hand() -> None:
@@ -63,6 +83,11 @@ def test_every_length_has_a_complete_schedule(steps: int, warmup: float, images:
         ({"learning_rate": float("nan")}, "learning_rate = nan"),
         ({"betas": (0.9, 1.0)}, "betas = [0.9, 1.0]"),
         ({"flip": 1.5}, "flip = 1.5"),
+        ({"permute": -0.1}, "permute = -0.1"),
+        ({"jitter": (0.2, 0.2, 1.2, 0.0)}, "jitter = [0.2, 0.2, 1.2, 0.0]"),
+        ({"ema": 1.0}, "ema = 1.0"),
+        ({"accumulate": 0}, "accumulate = 0"),
+        ({"accumulate": 3}, "batch = 16: no multiple of accumulate = 3"),
         ({"clip": -1.0}, "clip = -1.0"),
         ({"target": "inverse"}, "target = 'log'"),
         ({"loss": "densedepth"}, "target = 'inverse'"),
@@ -100,5 +125,5 @@ def test_wrong_tables_are_explained(plain: object, words: str) -> None:
 
 
 def test_an_unknown_name_lists_the_known() -> None:
-    with pytest.raises(StudyError, match="quick, densedepth, depthnet-nano"):
+    with pytest.raises(StudyError, match="quick, densedepth, densedepth-program, depthnet-nano"):
         named_recipe("slow")

@@ -97,6 +97,10 @@ def test_a_model_is_trained_further(study: list[str], tmp_path: Path) -> None:
         (["--steps", "0"], "steps = 0"),
         (["--device", "tpu"], "use cpu, cuda or cuda:N"),
         (["--size", "30x64"], "both sides must be multiples of"),
+        (["--fill", "levin"], "fill"),
+        (["--data", "kitti", "--root", "x", "--fill", "guess"], "'levin'"),
+        (["--set", "precision=fp16", "--device", "cpu"], "needs cuda, not cpu"),
+        (["--set", "accumulate=5"], "batch = 16: no multiple of accumulate = 5"),
         (["--seed", "-1"], "'-1' is no whole number from 0 up"),
     ],
 )
