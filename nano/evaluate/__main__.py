@@ -48,10 +48,12 @@ def parser() -> Parser:
         "--weights",
         type=Path,
         metavar="FILE",
-        help="weights of yours for the network that MODEL names (a design.json, densedepth, ...)",
+        help="weights of yours for the network that MODEL names (a design.json, densedepth, ...);"
+        " its input is (RGB / 255 - 0.45) / 0.25, so weights trained on another need their first"
+        " layer changed",
     )
     main_parser.add_argument(
-        "--target", help="with --weights: what the output means, e.g. log, inverse (default: log)"
+        "--target", help="with --weights: what the output means: log, inverse, metres, ordinal"
     )
     main_parser.add_argument(
         "--size", type=parse_size, metavar="HxW", help="with --weights (default: the network's own)"
@@ -132,13 +134,18 @@ def supplied(options: argparse.Namespace) -> Model:
     from nano.networks.catalog import Baseline, load_architecture
     from nano.networks.model import Model
     from nano.networks.start import empty
-    from nano.networks.target import target_for
+    from nano.networks.target import fitting, target_for
     from nano.networks.weights import load_weights
 
     design = load_architecture(str(options.model))
     size = options.size or (design.size if isinstance(design, Baseline) else None)
     if size is None:
         raise InputError(f"{options.model}: --weights needs --size HxW, the size of its images")
+    if options.target is None:
+        raise InputError(
+            f"{options.weights}: --weights needs --target, for a file does not tell what the output"
+            f" means: {', '.join(fitting(design.outputs))}"
+        )
     target = target_for(design.outputs, options.target)
     network = empty(design, size)
     loaded = load_weights(network, options.weights)
