@@ -12,7 +12,7 @@ COMMANDS = {
     "nano.data": "check, prepare and preview data sets",
     "nano.train": "train one design",
     "nano.evaluate": "the eight depth metrics of a trained model",
-    "nano.bench": "read the logs of devices: power, latency, power mode",
+    "nano.bench": "latency and energy on a Jetson; read the logs of devices",
     "nano.report": "rebuild a run's report.html and trials.csv from its records",
 }
 
