@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nano.bench import runner
 from nano.bench.flags import Version, version_from
 from nano.bench.nvpmodel import Mode, parse_modes, parse_nvpmodel
 from nano.bench.release import Release, jetpack_of, parse_releases
@@ -17,7 +16,7 @@ from nano.bench.trtexec import MARK, version_of
 from nano.errors import InputError
 from nano.files import from_plain, parse_json
 
-RUNNER = Path(runner.__file__)
+RUNNER = Path(__file__).with_name("runner.py")
 TRTEXEC = "usr/src/tensorrt/bin/trtexec"  # never on PATH
 FACTS_S = 120.0  # seven tools, each of which may take a while on a board that just woke up
 LIBNVINFER = re.compile(r"^libnvinfer\d+ (\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)", re.ASCII | re.MULTILINE)

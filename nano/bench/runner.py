@@ -1,6 +1,7 @@
 """What runs on the device: tells facts, or measures. Sent there by `nano.bench.jetson`.
 
-One file, the standard library of Python 3.6 (JetPack 4) alone. Two ways to call it:
+One file, the standard library of Python 3.6 (JetPack 4) alone, where annotations like list[str] are
+strings. Two ways to call it:
 
     python3 - facts ROOT TRTEXEC      print the device's facts as one line of JSON
     python3 runner.py measure         read one line of JSON, the plan; tell each step, one line of
@@ -26,7 +27,8 @@ import sys
 import tempfile
 import threading
 import time
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 TOOL_S = 30.0  # for nvpmodel and jetson_clocks; a reboot's prompt ends at once with no input
 MODE = re.compile(r"NV Power Mode:\s*(\S+)")
@@ -77,7 +79,7 @@ def tell(**words: Any) -> None:
         sys.stdout.flush()
 
 
-def text_of(path: str) -> Optional[str]:
+def text_of(path: str) -> "str | None":
     """A file's text without the NUL bytes of device trees; None where it cannot be read."""
     try:
         with open(path, "rb") as file:
@@ -86,7 +88,7 @@ def text_of(path: str) -> Optional[str]:
         return None
 
 
-def output(command: List[str], seconds: float = TOOL_S) -> Tuple[Optional[int], str]:
+def output(command: "list[str]", seconds: float = TOOL_S) -> "tuple[int | None, str]":
     """Exit code and all that a command prints; None and the reason where it did not end itself."""
     try:
         done = subprocess.run(
@@ -103,7 +105,7 @@ def output(command: List[str], seconds: float = TOOL_S) -> Tuple[Optional[int], 
     return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
-def sudo() -> List[str]:
+def sudo() -> "list[str]":
     """The words before a command that needs root; in a container of root's there may be no sudo."""
     return ["sudo", "-n"] if shutil.which("sudo") else []
 
@@ -111,8 +113,9 @@ def sudo() -> List[str]:
 # --- facts
 
 
-def facts(root: str, trtexec: str) -> Dict[str, Any]:
+def facts(root: str, trtexec: str) -> "dict[str, Any]":
     """Everything that is read without changing anything; None for what is not there."""
+    lock = holder(root)  # first: where it is free, the mode below is no longer about to change
     trtexec = os.path.join(root, trtexec)
     there = os.access(trtexec, os.X_OK)
     return {
@@ -133,12 +136,12 @@ def facts(root: str, trtexec: str) -> Dict[str, Any]:
         "free": shutil.disk_usage(tempfile.gettempdir()).free,
         "logins": found(["who"]),
         "trtexecs": others(root),
-        "lock": holder(root),
+        "lock": lock,
         "python": sys.version.split()[0],
     }
 
 
-def found(command: List[str]) -> Optional[str]:
+def found(command: "list[str]") -> "str | None":
     """What a command prints where it ends well."""
     code, text = output(command)
     return text.strip() if code == 0 else None
@@ -158,7 +161,7 @@ def lock_path(root: str) -> str:
 
 
 @contextlib.contextmanager
-def only_one(root: str) -> Iterator[None]:
+def only_one(root: str) -> "Iterator[None]":
     """Hold the device's lock."""
     path = lock_path(root)
     with contextlib.suppress(FileExistsError):
@@ -178,7 +181,7 @@ def only_one(root: str) -> Iterator[None]:
         os.close(handle)
 
 
-def holder(root: str) -> Optional[str]:
+def holder(root: str) -> "str | None":
     """Who measures there now; None when nobody does."""
     try:
         handle = os.open(lock_path(root), os.O_RDONLY | os.O_NOFOLLOW)
@@ -196,7 +199,7 @@ def holder(root: str) -> Optional[str]:
 # --- sampling
 
 
-def rails(root: str) -> List[Tuple[str, str, str]]:
+def rails(root: str) -> "list[tuple[str, str, str]]":
     """Name, file of millivolts and file of milliamperes of each rail that may be read."""
     known = []
     for places, label, volts, amperes in RAILS:
@@ -209,7 +212,7 @@ def rails(root: str) -> List[Tuple[str, str, str]]:
     return known
 
 
-def alarms(root: str) -> Dict[str, int]:
+def alarms(root: str) -> "dict[str, int]":
     """Counters and states that tell of throttling, by their files."""
     files = [path for pattern in ALARMS for path in glob.glob(root + pattern)]
     for cooler in glob.glob(root + COOLERS):
@@ -224,8 +227,8 @@ class Sampler:
 
     def __init__(self, root: str, interval_s: float) -> None:
         self.rails = rails(root)
-        self.milliwatts: List[List[float]] = []
-        self.lines: List[Tuple[float, str]] = []
+        self.milliwatts: "list[list[float]]" = []
+        self.lines: "list[tuple[float, str]]" = []
         self._interval_s = interval_s
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._read_lines, daemon=True)]
@@ -253,7 +256,7 @@ class Sampler:
         for thread in self._threads:
             thread.join(5)
 
-    def _tegrastats(self, command: List[str]) -> Optional["subprocess.Popen[bytes]"]:
+    def _tegrastats(self, command: "list[str]") -> "subprocess.Popen[bytes] | None":
         allowed = output(sudo() + SUDO_TRIES["tegrastats"])[0] == 0
         try:
             return subprocess.Popen(
@@ -308,7 +311,7 @@ def enter(name: str, number: int, step: str) -> None:
 
 
 @contextlib.contextmanager
-def power_mode(plan: Dict[str, Any]) -> Iterator[None]:
+def power_mode(plan: "dict[str, Any]") -> "Iterator[None]":
     """Within it the device is in the mode asked for."""
     wanted, before = plan["mode"], plan["mode_before"]
     if wanted is None or wanted["name"] == mode_now():
@@ -324,7 +327,7 @@ def power_mode(plan: Dict[str, Any]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def pinned_clocks() -> Iterator[Optional[str]]:
+def pinned_clocks() -> "Iterator[str | None]":
     """Within it clocks are at the mode's highest; the reason where they could not be pinned."""
     # In a folder of its own: the measurement's may be taken away when the connection is cut.
     with tempfile.TemporaryDirectory(prefix="nano-bench-clocks.") as folder:
@@ -345,7 +348,7 @@ def pinned_clocks() -> Iterator[Optional[str]]:
 # --- measuring
 
 
-def trtexec(command: List[str], seconds: float, step: str) -> List[Tuple[float, str]]:
+def trtexec(command: "list[str]", seconds: float, step: str) -> "list[tuple[float, str]]":
     """Run it to a good end; its lines, stamped as they came."""
     tell(step=step)
     process = subprocess.Popen(
@@ -383,21 +386,21 @@ def trtexec(command: List[str], seconds: float, step: str) -> List[Tuple[float, 
     return lines
 
 
-def times_of(path: str) -> List[Dict[str, float]]:
+def times_of(path: str) -> "list[dict[str, float]]":
     """Of every query, what is used of it: the rest of --exportTimes is most of its size."""
     with open(path, encoding="utf-8", errors="replace") as file:
         queries = json.load(file)
     return [{name: query[name] for name in TIMES if name in query} for query in queries]
 
 
-def refuse_busy(lines: List[Tuple[float, str]]) -> None:
+def refuse_busy(lines: "list[tuple[float, str]]") -> None:
     """Time nothing on a GPU that computes for someone else."""
     loads = sorted(int(load) for _, line in lines for load in GPU_LOAD.findall(line))
     if loads and loads[len(loads) // 2] > MOST_IDLE_PERCENT:
         raise Failed("busy", str(loads[len(loads) // 2]))
 
 
-def measured(plan: Dict[str, Any]) -> Dict[str, Any]:
+def measured(plan: "dict[str, Any]") -> "dict[str, Any]":
     """Build, be idle, time; everything sampled on one clock."""
     root = plan["root"]
     with power_mode(plan), pinned_clocks() as unpinned:
@@ -474,7 +477,7 @@ def watch_input() -> None:
     os.kill(os.getpid(), signal.SIGHUP)
 
 
-def main(words: List[str]) -> int:
+def main(words: "list[str]") -> int:
     """Run the part that is asked for."""
     if words[0] == "facts":
         tell(**facts(words[1], words[2]))

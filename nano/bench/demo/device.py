@@ -70,7 +70,7 @@ def make(root: Path, made: Made) -> None:
     }
     tools = {TRTEXEC if tool == "trtexec" else f"bin/{tool}": tool for tool in fakes.TOOLS}
     files |= {place: _script(root, tool) for place, tool in tools.items()}
-    files["bin/python3"] = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I "$@"\n'
+    files |= {f"bin/{tool}": f"#!/bin/sh\n{lines}\n" for tool, lines in _plain_tools(made).items()}
     for place, text in files.items():
         if place in made.missing:
             continue
@@ -80,11 +80,23 @@ def make(root: Path, made: Made) -> None:
         path.chmod(0o755 if text.startswith("#!") else 0o644)
 
 
+def _plain_tools(made: Made) -> dict[str, str]:
+    """Those that need no state, as lines of the shell."""
+    library = f"libnvinfer{made.tensorrt.partition('.')[0]} {made.tensorrt}-1"
+    refusal = "echo 'sudo: a password is required' >&2; exit 1"
+    return {
+        "python3": f'exec {shlex.quote(sys.executable)} -IS "$@"',
+        "sudo": refusal if made.faults.get("sudo") == "password" else 'shift; exec "$@"',
+        "dpkg-query": f'case "$3" in libnvinfer*) echo "{library}";; *) exit 1;; esac',
+        "who": "\n".join(f"echo '{name} pts/0 2000-01-01 00:00'" for name in made.logins),
+    }
+
+
 def _mode(mode: Mode) -> str:
     hertz = 1_000_000 * (mode.gpu_mhz or 0)
     return f"< POWER_MODEL ID={mode.id} NAME={mode.name} >\nGPU MAX_FREQ {hertz}\n"
 
 
 def _script(root: Path, tool: str) -> str:
-    words = [sys.executable, "-I", str(fakes.__file__), tool, str(root)]
+    words = [sys.executable, "-IS", str(fakes.__file__), tool, str(root)]  # -S: starts at once
     return f'#!/bin/sh\nexec {" ".join(map(shlex.quote, words))} "$@"\n'

@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -157,38 +156,11 @@ def _time(device: Device, options: dict[str, str]) -> None:
     )
 
 
-def sudo(device: Device, words: Sequence[str]) -> int:
-    """Run the words after ``-n``; or refuse for want of a password."""
-    if device.faults.get("sudo") == "password":
-        print("sudo: a password is required", file=sys.stderr)
-        return 1
-    return os.spawnvp(os.P_WAIT, words[1], words[1:])
-
-
-def dpkg_query(device: Device, words: Sequence[str]) -> int:
-    """The version of TensorRT's library."""
-    if words[-1].startswith("libnvinfer"):
-        print(
-            f"libnvinfer{device.about['tensorrt'].partition('.')[0]} {device.about['tensorrt']}-1"
-        )
-        return 0
-    return 1
-
-
-def who(device: Device, words: Sequence[str]) -> int:
-    """Who is logged in."""
-    print("\n".join(f"{name} pts/0 2000-01-01 00:00" for name in device.about["logins"]))
-    return 0
-
-
 TOOLS: dict[str, Callable[[Device, Sequence[str]], int]] = {
     "nvpmodel": nvpmodel,
     "jetson_clocks": jetson_clocks,
     "tegrastats": tegrastats,
     "trtexec": trtexec,
-    "sudo": sudo,
-    "dpkg-query": dpkg_query,
-    "who": who,
 }
 
 
