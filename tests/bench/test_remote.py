@@ -49,7 +49,7 @@ def test_bytes_arrive_whole_and_only_for_their_owner(device: Demo, tmp_path: Pat
 
 
 def test_a_file_that_cannot_be_written_is_named(device: Demo, tmp_path: Path) -> None:
-    with pytest.raises(RemoteError, match="none/x: cannot be written: .*No such file"):
+    with pytest.raises(RemoteError, match=r"none/x: cannot be written: .*(nonexistent|No such)"):
         device.remote.put(b"", f"{tmp_path}/none/x", timeout_s=30)
 
 
@@ -57,9 +57,7 @@ def test_an_unknown_host_key_is_refused_and_not_learned(device: Demo, tmp_path: 
     known = tmp_path / "known"
     known.touch()
     old = f'"{device.root.parent / "known_hosts"}"'
-    remote = configured(
-        device, tmp_path, f"UserKnownHostsFile {old}", f"UserKnownHostsFile {known}"
-    )
+    remote = configured(device, tmp_path, old, f'"{known}"')
     with pytest.raises(ConnectionLost, match="its host key is not in known_hosts, and is never"):
         remote.run("true", timeout_s=30)
     assert known.read_bytes() == b""
@@ -71,10 +69,8 @@ def test_a_changed_host_key_is_refused(device: Demo, tmp_path: Path) -> None:
     known = tmp_path / "known"
     known.write_text(f"{line.split()[0]} {other}")
     old = f'"{device.root.parent / "known_hosts"}"'
-    remote = configured(
-        device, tmp_path, f"UserKnownHostsFile {old}", f"UserKnownHostsFile {known}"
-    )
-    with pytest.raises(ConnectionLost, match="not the one in known_hosts.* ssh-keygen -R demo"):
+    remote = configured(device, tmp_path, old, f'"{known}"')
+    with pytest.raises(ConnectionLost, match=r"not the one in known_hosts.* ssh-keygen -R demo"):
         remote.run("true", timeout_s=30)
 
 
@@ -83,7 +79,7 @@ def test_without_a_key_no_password_is_asked_for(device: Demo, tmp_path: Path) ->
     key.touch(0o600)
     key.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
     remote = configured(device, tmp_path, f'"{device.root.parent / "key"}"', str(key))
-    with pytest.raises(ConnectionLost, match="accepts none of your keys.*ssh-copy-id demo"):
+    with pytest.raises(ConnectionLost, match=r"accepts none of your keys.*ssh-copy-id demo"):
         remote.run("true", timeout_s=30)
 
 
@@ -123,11 +119,11 @@ def test_a_command_that_hangs_is_given_up() -> None:
 
 
 def test_a_talk_that_hangs_is_given_up() -> None:
-    with demo(faults={1: Fault(kind="hang")}) as device:
-        with device.remote.talk("cat", timeout_s=0.5) as talk:
-            assert list(talk.lines()) == []
-            with pytest.raises(RemoteError, match=r"cat did not end within 0\.5 s"):
-                talk.end()
+    faults = {1: Fault(kind="hang")}
+    with demo(faults=faults) as device, device.remote.talk("cat", timeout_s=0.5) as talk:
+        assert list(talk.lines()) == []
+        with pytest.raises(RemoteError, match=r"cat did not end within 0\.5 s"):
+            talk.end()
 
 
 def test_the_end_of_a_talk_ends_the_input_there(device: Demo, tmp_path: Path) -> None:
