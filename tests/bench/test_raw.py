@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from made_up_board import board
 from made_up_logs import AGX_ORIN, AGX_XAVIER_NO_ROOT
 
 from nano.bench.nvpmodel import Mode
 from nano.bench.raw import Raw, RawRepeat, Setting, result_of
 from nano.errors import InputError
-
-from .test_board import board
 
 AT = 1000.0  # the device's clock has no meaning
 SETTING = Setting(
