@@ -28,7 +28,7 @@ from nano.bench.board import (
 from nano.bench.flags import Version, build_flags, measure_flags
 from nano.bench.nvpmodel import parse_nvpmodel
 from nano.bench.onnx_file import OnnxFile, check_support
-from nano.bench.raw import JetsonResult, Raw, Setting, result_of
+from nano.bench.raw import Asked, JetsonResult, Raw, result_of
 from nano.bench.remote import FULL, ConnectionLost, Remote, RemoteError, Talk, one_line
 from nano.bench.trtexec import parse_trtexec
 from nano.errors import InputError
@@ -134,7 +134,7 @@ def measure(
         after = identify(remote, root)
     finally:
         session.delete(folder)
-    setting = Setting(
+    asked = Asked(
         key=model.key,
         size=model.size,
         precision=precision,
@@ -142,7 +142,7 @@ def measure(
         warmup_s=plan.warmup_s,
         no_rails=_why_no_rails(board, remote.host),
     )
-    return result_of(raw, board, setting, _notes(model, board, after))
+    return result_of(raw, board, asked, _notes(model, board, after))
 
 
 def _build(version: Version, precision: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -14,13 +15,14 @@ from made_up_onnx import write_onnx
 
 from nano.bench import jetson
 from nano.bench.__main__ import main
+from nano.bench.board import identify
 from nano.bench.demo import measure as demo_measure
 from nano.bench.demo.device import Made
 from nano.bench.demo.server import Demo, Fault, demo
 from nano.bench.jetson import Plan, measure
 from nano.bench.onnx_file import read_onnx
 from nano.bench.raw import JetsonResult
-from nano.bench.remote import ConnectionLost, RemoteError
+from nano.bench.remote import ConnectionLost, Remote, RemoteError
 from nano.errors import InputError
 from nano.files import from_plain
 from nano.records import Measurement
@@ -300,6 +302,27 @@ def test_a_recorded_log_of_trtexec_is_replayed(
     assert found.measurement.versions["tensorrt"] == version
     assert found.energy is not None
     assert found.energy.seconds == pytest.approx(3.0, abs=0.001)
+
+
+@pytest.mark.jetson
+def test_a_board_measures_and_is_left_as_it_was(path: Path) -> None:
+    host = os.environ.get("NANO_JETSON")
+    if host is None:
+        pytest.skip("NANO_JETSON names no host that ssh reaches")
+    board = identify(Remote(host=host), "/")
+    for mode in board.modes[:2]:
+        found = measure(
+            Remote(host=host),
+            read_onnx(path),
+            "m.onnx",
+            precision="fp16",
+            power_mode=mode.name,
+            plan=Plan(repeats=2, duration_s=5),
+            tell=print,
+        )
+        assert found.measurement.power_mode == mode.name
+        assert identify(Remote(host=host), "/").mode == board.mode
+        assert found.energy is None or 0.5 < found.energy.mean_w < 150
 
 
 @pytest.mark.slow
