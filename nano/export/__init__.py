@@ -1,0 +1,1 @@
+"""Networks for other runtimes: exact rewrites, ONNX files, parity, quantisation, folders to ship."""
