@@ -12,6 +12,7 @@ COMMANDS = {
     "nano.data": "check, prepare and preview data sets",
     "nano.train": "train one design",
     "nano.evaluate": "the eight depth metrics of a trained model",
+    "nano.export": "a trained model as ONNX, float16 or int8, or a folder to deploy",
     "nano.report": "rebuild a run's report.html and trials.csv from its records",
 }
 

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = ("depthnet-nano", "torch", "optuna", "cmaes", "numpy", "scipy", "pillow", "pydantic")
+PACKAGES += ("onnx", "onnxruntime")
 
 
 def machine() -> dict[str, str | int]:

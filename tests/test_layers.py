@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 LAYERS = ["errors seeds machine memory signals", "files console columns", "design", "cost"]
-LAYERS += ["score front", "data networks records", "evaluate describe", "train", "report"]
+LAYERS += ["score front", "data networks records", "evaluate describe", "train export", "report"]
 LAYERS += ["explore"]
 LEVEL = {room: level for level, layer in enumerate(LAYERS) for room in layer.split()}
-USES_TORCH = {"data", "networks", "evaluate", "train", "explore"}
+USES_TORCH = {"data", "networks", "evaluate", "train", "export", "explore"}
 COUNTS = Path("report", "table1.py")  # quoted beside counted is its subject
 NANO = Path(__file__).parent.parent / "nano"
 FILES = [path.relative_to(NANO) for path in sorted(NANO.rglob("*.py")) if path.parent != NANO]

@@ -1,1 +1,1 @@
-"""Networks for other runtimes: exact rewrites, ONNX files, parity, quantisation, folders to ship."""
+"""Networks for other runtimes: rewrites, ONNX files, parity, quantisation, folders to ship."""

@@ -11,22 +11,20 @@ import json
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from google.protobuf.message import DecodeError
 
 from nano.data.sample import INPUT_MEAN, INPUT_STD
 from nano.errors import DataError, InputError
 from nano.export.operators import Recorder
-from nano.export.optional import needed
+from nano.export.optional import onnx
 from nano.export.rewrite import rewritten
 from nano.files import canonical_json, write_bytes
 from nano.machine import versions
 from nano.networks.catalog import plain_architecture
 from nano.networks.model import Model
-
-if TYPE_CHECKING:
-    import onnx
 
 FORMAT_VERSION = "1"
 INPUT, OUTPUT, BATCH = "image", "output", "batch"
@@ -35,7 +33,6 @@ DEFAULT_OPSET = 17
 # 8.4-8.6 read 17, 10 reads 20.
 IR_VERSIONS = {13: 7, 17: 8, 20: 9}
 PRECISIONS = ("float32", "float16")
-SELUS = ("operator", "split")
 PREPROCESSING = {
     "colours": "RGB",
     "layout": "batch x channel x height x width",
@@ -55,15 +52,12 @@ class Form:
         opset: A key of `IR_VERSIONS`.
         precision: Of weights, input and output: one of `PRECISIONS`.
         batch: Images at a time; None leaves it to the caller.
-        selu: ``operator``, one node that every engine knows, or ``split`` into operators that
-            ONNX Runtime runs faster on a CPU.
         rewrite: Apply the exact rewrites of `nano.export.rewrite`.
     """
 
     opset: int = DEFAULT_OPSET
     precision: str = "float32"
     batch: int | None = 1
-    selu: str = "operator"
     rewrite: bool = True
 
     def __post_init__(self) -> None:
@@ -71,21 +65,17 @@ class Form:
             raise InputError(f"opset {self.opset}: supported are {_listed(IR_VERSIONS)}")
         if self.precision not in PRECISIONS:
             raise InputError(f"precision {self.precision!r}: one of {_listed(PRECISIONS)}")
-        if self.selu not in SELUS:
-            raise InputError(f"selu {self.selu!r}: one of {_listed(SELUS)}")
         if self.batch is not None and self.batch < 1:
             raise InputError(f"batch {self.batch}: from 1 up, or None for any")
 
 
-def to_onnx(model: Model, form: Form | None = None) -> onnx.ModelProto:
+def to_onnx(model: Model, form: Form) -> onnx.ModelProto:
     """The model as ONNX, checked by ONNX's own checker and for its opset.
 
     Raises:
         InputError: The network has an operator without a form, or the result has another opset.
         MissingPackage: onnx is not installed.
     """
-    form = form or Form()
-    onnx = needed("onnx")
     network = rewritten(model.network) if form.rewrite else model.network
     dtype = getattr(torch, form.precision)
     weights = copy.deepcopy(network).eval().to(dtype)
@@ -117,20 +107,20 @@ def _record(
 ) -> tuple[Recorder, torch.Tensor, torch.Tensor]:
     """Run the network on the meta device and note what it runs."""
     network = copy.deepcopy(weights).to("meta")
-    image = torch.empty(form.batch or 1, 3, *size, device="meta", dtype=getattr(torch, form.precision))
+    image = torch.empty(
+        form.batch or 1, 3, *size, device="meta", dtype=getattr(torch, form.precision)
+    )
     named = chain(network.named_parameters(), network.named_buffers())
-    recorder = Recorder([(INPUT, image), *named], split_selu=form.selu == "split")
+    recorder = Recorder([(INPUT, image), *named])
     with torch.no_grad(), recorder:
         output = network(image)
-    last = recorder.nodes[-1]
-    if last.output[0] != recorder.name(output):
-        raise InputError("the network's output is not what it computes last")
-    last.output[0] = OUTPUT
+    made = [node.output[0] for node in recorder.nodes]
+    del recorder.nodes[made.index(recorder.name(output)) + 1 :]  # heads that only training reads
+    recorder.nodes[-1].output[0] = OUTPUT
     return recorder, image, output
 
 
 def _value(name: str, shape: torch.Size, form: Form) -> Any:
-    onnx = needed("onnx")
     kind = onnx.TensorProto.FLOAT16 if form.precision == "float16" else onnx.TensorProto.FLOAT
     return onnx.helper.make_tensor_value_info(name, kind, [form.batch or BATCH, *shape[1:]])
 
@@ -154,7 +144,6 @@ def check(made: onnx.ModelProto, opset: int) -> None:
 
     The file is what counts: exporters are known to leave another opset without a word.
     """
-    onnx = needed("onnx")
     onnx.checker.check_model(made, full_check=True)
     found = {each.domain or "ai.onnx": each.version for each in made.opset_import}
     if found != {"ai.onnx": opset}:
@@ -162,7 +151,7 @@ def check(made: onnx.ModelProto, opset: int) -> None:
 
 
 def write_onnx(path: Path, made: onnx.ModelProto) -> None:
-    """One file without external data, whole or not at all, read back and checked.
+    """One file without external data, whole or not at all.
 
     Raises:
         OutputError: It cannot be written.
@@ -176,13 +165,12 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     Raises:
         DataError: It is missing, damaged, or not of ours.
     """
-    onnx = needed("onnx")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
         made: onnx.ModelProto = onnx.load(path)
         onnx.checker.check_model(made)
-    except (*_damage(), OSError) as damaged:
+    except (DecodeError, onnx.checker.ValidationError, OSError) as damaged:
         raise DataError(f"{path}: not a whole ONNX file: {str(damaged)[:200]}") from damaged
     found = metadata_of(made).get("nano_onnx")
     if found != FORMAT_VERSION:
@@ -194,12 +182,6 @@ def read_onnx(path: Path) -> onnx.ModelProto:
 def metadata_of(made: onnx.ModelProto) -> dict[str, str]:
     """What the file tells about itself."""
     return {each.key: each.value for each in made.metadata_props}
-
-
-def _damage() -> tuple[type[Exception], ...]:
-    from google.protobuf.message import DecodeError
-
-    return DecodeError, needed("onnx").checker.ValidationError
 
 
 def _listed(names: Any) -> str:

@@ -7,7 +7,7 @@ of the paper's design, splits each SELU in two, and may leave another opset than
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nano.errors import InputError
-from nano.export.optional import needed
+from nano.export.optional import onnx
 
 Translate: TypeAlias = Callable[["Recorder", tuple[Any, ...]], str]
 aten = torch.ops.aten
@@ -32,11 +32,10 @@ class Recorder(TorchDispatchMode):
         constants: Arrays that nodes read, by name, beside the weights.
     """
 
-    def __init__(self, named: Sequence[tuple[str, Tensor]], *, split_selu: bool) -> None:
+    def __init__(self, named: Iterable[tuple[str, Tensor]]) -> None:
         super().__init__()
         self.nodes: list[Any] = []
         self.constants: dict[str, NDArray[Any]] = {}
-        self.split_selu = split_selu
         # Tensors are known by identity, and kept alive so that none is taken for another.
         self._named = {id(tensor): (name, tensor) for name, tensor in named}
 
@@ -71,7 +70,7 @@ class Recorder(TorchDispatchMode):
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """Add a node and give the name of its output."""
         name = f"{operator.lower()}_{len(self.nodes)}"
-        made = needed("onnx").helper.make_node(operator, inputs, [name], name=name, **attributes)
+        made = onnx.helper.make_node(operator, inputs, [name], name=name, **attributes)
         self.nodes.append(made)
         return name
 
@@ -101,26 +100,10 @@ def _elu(to: Recorder, args: tuple[Any, ...]) -> str:
     maps, (alpha, scale, input_scale) = args[0], (*args[1:], *(1.0, 1.0, 1.0)[len(args) - 1 :])
     name = to.name(maps)
     if (alpha, scale, input_scale) == (*SELU, 1.0):
-        if to.split_selu:
-            return _split_selu(to, maps, name)
         return to.node("Selu", name, alpha=alpha, gamma=scale)
     if (scale, input_scale) != (1.0, 1.0):
         raise InputError(f"no ONNX form of ELU with scales {scale} and {input_scale}")
     return to.node("Elu", name, alpha=float(alpha))
-
-
-def _split_selu(to: Recorder, maps: Tensor, name: str) -> str:
-    """SELU by operators that ONNX Runtime has vector code for, which its own Selu has not.
-
-    min(s max(x, 0), s a e^x - s a): right of zero e^x - 1 >= x and a > 1, so the line is the
-    smaller; left of zero the exponential is negative and the line is 0. An infinite exponential
-    is never the smaller one.
-    """
-    alpha, scale = SELU
-    grown = to.node("Mul", to.node("Exp", name), to.scalar(alpha * scale, maps))
-    curve = to.node("Sub", grown, to.scalar(alpha * scale, maps))
-    line = to.node("Mul", to.node("Relu", name), to.scalar(scale, maps))
-    return to.node("Min", curve, line)
 
 
 def _cat(to: Recorder, args: tuple[Any, ...]) -> str:

@@ -1,18 +1,13 @@
-"""The packages of the extra ``export``, asked for where they are used."""
-
-from __future__ import annotations
-
-from importlib import import_module
-from typing import Any
+"""The packages of the extra ``export``; whatever needs them takes them from here."""
 
 from nano.errors import MissingPackage
 
+try:
+    import onnx
+    import onnxruntime
+except ImportError as missing:
+    raise MissingPackage(
+        f"export needs {missing.name}: pip install 'depthnet-nano[export]'"
+    ) from missing
 
-def needed(name: str) -> Any:
-    """The package of that name; a MissingPackage with the command that brings it."""
-    try:
-        return import_module(name)
-    except ImportError as missing:
-        raise MissingPackage(
-            f"export needs {name}: pip install 'depthnet-nano[export]'"
-        ) from missing
+__all__ = ["onnx", "onnxruntime"]
