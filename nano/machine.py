@@ -9,8 +9,9 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("depthnet-nano", "torch", "optuna", "cmaes", "numpy", "scipy", "pillow", "pydantic")
-PACKAGES += ("onnx", "onnxruntime")
+PACKAGES = tuple(
+    "depthnet-nano torch optuna cmaes numpy scipy pillow pydantic onnx onnxruntime".split()
+)
 
 
 def machine() -> dict[str, str | int]:

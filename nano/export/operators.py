@@ -24,7 +24,7 @@ aten = torch.ops.aten
 SELU = (1.6732632423543772, 1.0507009873554805)  # alpha, scale: Klambauer et al. 2017, section 2.1
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes an ONNX node for every operator that runs inside it.
 
     Attributes:
@@ -33,7 +33,7 @@ class Recorder(TorchDispatchMode):
     """
 
     def __init__(self, named: Iterable[tuple[str, Tensor]]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.nodes: list[Any] = []
         self.constants: dict[str, NDArray[Any]] = {}
         # Tensors are known by identity, and kept alive so that none is taken for another.
@@ -97,7 +97,7 @@ def _convolution(to: Recorder, args: tuple[Any, ...]) -> str:
 
 
 def _elu(to: Recorder, args: tuple[Any, ...]) -> str:
-    maps, (alpha, scale, input_scale) = args[0], (*args[1:], *(1.0, 1.0, 1.0)[len(args) - 1 :])
+    maps, alpha, scale, input_scale = _complete(args, 1, 1.0, 1.0, 1.0)
     name = to.name(maps)
     if (alpha, scale, input_scale) == (*SELU, 1.0):
         return to.node("Selu", name, alpha=alpha, gamma=scale)
@@ -107,14 +107,13 @@ def _elu(to: Recorder, args: tuple[Any, ...]) -> str:
 
 
 def _cat(to: Recorder, args: tuple[Any, ...]) -> str:
-    tensors, axis = (*args, 0)[:2]
+    tensors, axis = _complete(args, 1, 0)
     return to.node("Concat", *(to.name(each) for each in tensors), axis=axis)
 
 
 def _avg_pool(to: Recorder, args: tuple[Any, ...]) -> str:
-    maps, kernel, stride, padding, ceil, include, divisor = (
-        *args,
-        *([], [0, 0], False, True, None)[len(args) - 2 :],
+    maps, kernel, stride, padding, ceil, include, divisor = _complete(
+        args, 2, [], [0, 0], False, True, None
     )
     if divisor is not None:
         raise InputError("no ONNX form of average pools with a divisor of their own")
@@ -130,10 +129,7 @@ def _avg_pool(to: Recorder, args: tuple[Any, ...]) -> str:
 
 
 def _max_pool(to: Recorder, args: tuple[Any, ...]) -> str:
-    maps, kernel, stride, padding, dilation, ceil = (
-        *args,
-        *([], [0, 0], [1, 1], False)[len(args) - 2 :],
-    )
+    maps, kernel, stride, padding, dilation, ceil = _complete(args, 2, [], [0, 0], [1, 1], False)
     return to.node(
         "MaxPool",
         to.name(maps),
@@ -182,11 +178,11 @@ def _add(to: Recorder, args: tuple[Any, ...]) -> str:
 
 
 def _leaky_relu(to: Recorder, args: tuple[Any, ...]) -> str:
-    return to.node("LeakyRelu", to.name(args[0]), alpha=float((*args, 0.01)[1]))
+    return to.node("LeakyRelu", to.name(args[0]), alpha=float(_complete(args, 1, 0.01)[1]))
 
 
 def _clip(to: Recorder, args: tuple[Any, ...]) -> str:
-    maps, low, high = (*args, *(-1.0, 1.0)[len(args) - 1 :])
+    maps, low, high = _complete(args, 1, -1.0, 1.0)
     return to.node("Clip", to.name(maps), to.scalar(low, maps), to.scalar(high, maps))
 
 
@@ -198,6 +194,11 @@ def _reflection_pad(to: Recorder, args: tuple[Any, ...]) -> str:
 
 def _plain(operator: str) -> Translate:
     return lambda to, args: to.node(operator, to.name(args[0]))
+
+
+def _complete(args: tuple[Any, ...], required: int, *defaults: Any) -> tuple[Any, ...]:
+    """Torch hands on only arguments up to the last that is not its default."""
+    return (*args, *defaults[len(args) - required :])
 
 
 def _pair(values: Sequence[int]) -> list[int]:

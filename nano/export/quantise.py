@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from onnxruntime import quantization
-from onnxruntime.quantization.quant_utils import add_infer_metadata
+from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from nano.data.sample import network_input
 from nano.errors import InputError
@@ -41,7 +41,7 @@ def quantised(
     if made.graph.input[0].type.tensor_type.shape.dim[0].dim_value > 1:
         raise InputError("int8 is calibrated one image at a time: export with batch 1 or any")
     prepared = onnx.shape_inference.infer_shapes(made)
-    add_infer_metadata(prepared)
+    add_pre_process_metadata(prepared)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "int8.onnx")
         quantization.quantize_static(

@@ -93,14 +93,12 @@ class MixedLow(nn.Module):
     def __init__(self, pair: UpconvPair) -> None:
         super().__init__()
         first = _first(pair)
-        inputs, biased = first.in_channels - pair.skip, first.bias is not None
+        inputs = first.in_channels - pair.skip
         self.low = Conv(inputs, first.out_channels, bias=False)
-        self.skip = Conv(pair.skip, first.out_channels, bias=biased)
-        with torch.no_grad():
-            self.low.weight.copy_(first.weight[:, :inputs])
-            self.skip.weight.copy_(first.weight[:, inputs:])
-            if first.bias is not None and self.skip.bias is not None:
-                self.skip.bias.copy_(first.bias)
+        self.low.weight = nn.Parameter(first.weight[:, :inputs].detach().clone())
+        self.skip = Conv(pair.skip, first.out_channels)
+        self.skip.weight = nn.Parameter(first.weight[:, inputs:].detach().clone())
+        self.skip.bias = first.bias
         self.a, self.b = pair.a, pair.b
         self.a.add_module(_FIRST[type(pair.a)], nn.Identity())
 
