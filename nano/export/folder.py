@@ -34,7 +34,7 @@ import numpy as np, onnxruntime
 from PIL import Image
 photo = Image.open("photo.png").convert("RGB").resize(({width}, {height}), Image.BILINEAR)
 image = ((np.asarray(photo) / 255 - {mean}) / {std}).transpose(2, 0, 1)[None].astype("{dtype}")
-output = onnxonnxruntime.InferenceSession("model.onnx").run(None, {{"{input}": image}})[0]
+output = onnxruntime.InferenceSession("model.onnx").run(None, {{"{input}": image}})[0]
 depth_m = {metres}
 ```
 

@@ -123,7 +123,7 @@ def test_a_design_is_written_with_fresh_weights_and_said_to_be(
 
 def test_a_folder_without_weights_is_refused(model: Path, tmp_path: Path) -> None:
     (tmp_path / "design.json").write_bytes((model / "design.json").read_bytes())
-    with pytest.raises(DataError, match="model.safetensors: no such file"):
+    with pytest.raises(DataError, match=r"model\.safetensors: no such file"):
         main([str(tmp_path), "--onnx", str(tmp_path / "m.onnx")])
 
 
