@@ -10,7 +10,6 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-import nano
 from nano.data.sample import INPUT_MEAN, INPUT_STD
 from nano.errors import InputError
 from nano.export.onnx import INPUT, PREPROCESSING, metadata_of, write_onnx
@@ -97,7 +96,7 @@ def readme(model: Model, made: onnx.ModelProto, accuracy: dict[str, Any]) -> str
 
 def licence_text() -> str:
     """Apache-2.0 as this program carries it: in a checkout, or installed."""
-    beside = Path(nano.__file__).parents[1] / "LICENSE"
+    beside = Path(__file__).parents[2] / "LICENSE"
     if beside.is_file():
         return beside.read_text(encoding="utf-8")
     return distribution("depthnet-nano").read_text("licenses/LICENSE") or "Apache-2.0\n"
