@@ -310,7 +310,9 @@ def _optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
         {"params": others, "weight_decay": 0.0},
     ]
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[recipe.optimiser]
-    return kind(groups, lr=recipe.learning_rate, betas=recipe.betas, fused=True)
+    return kind(
+        groups, lr=recipe.learning_rate, betas=recipe.betas, amsgrad=recipe.amsgrad, fused=True
+    )
 
 
 def _fingerprint(network: nn.Module) -> str:

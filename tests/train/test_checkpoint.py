@@ -132,7 +132,7 @@ def test_a_foreign_pickle_is_never_run(
     torch.save(content, buffer, pickle_module=pickle)
     payload = buffer.getvalue()
     path = tmp_path / "train.ckpt"
-    magic = b"nano training checkpoint 2\n"
+    magic = b"nano training checkpoint 3\n"
     path.write_bytes(magic + hashlib.sha256(payload).digest() + payload)
     with pytest.raises(RunError, match="not a checkpoint"):
         read_checkpoint(path, {})

@@ -30,6 +30,17 @@ def same_weights(one: Trained, other: Trained) -> bool:
     return all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_amsgrad_keeps_the_largest_second_moment_of_every_weight(
+    design: Design, recipe: Recipe, make_set: MakeSet, amsgrad: bool
+) -> None:
+    session = Session(design, replace(recipe, amsgrad=amsgrad), make_set(), seed=0)
+    session.advance()
+    states = session.optimiser.state.values()
+    assert len(states) == len(session.parameters)
+    assert all(("max_exp_avg_sq" in state) == amsgrad for state in states)
+
+
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_same_arguments_give_the_same_bits(
     design: Design, recipe: Recipe, make_set: MakeSet, precision: str
