@@ -238,6 +238,24 @@ def test_averaged_weights_follow_and_are_what_is_handed_over(
     assert not torch.equal(norms[0][statistic], norms[1][statistic])
 
 
+def test_the_average_does_not_follow_a_step_that_fp16_skipped(
+    design: Design, recipe: Recipe, make_set: MakeSet
+) -> None:
+    session = Session(design, replace(recipe, ema=0.9), make_set(), seed=0)
+    average = session.average
+    assert average is not None
+    session.advance()
+    weights = [parameter.detach().clone() for parameter in session.parameters]
+    before = {name: tensor.clone() for name, tensor in average.tensors.items()}
+    session.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    session.advance()
+    assert all(torch.equal(p, w) for p, w in zip(session.parameters, weights, strict=True))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in average.tensors.items())
+    session.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    session.advance()
+    assert not all(torch.equal(tensor, before[name]) for name, tensor in average.tensors.items())
+
+
 def test_a_scaled_loss_trains_as_a_plain_one_and_skips_what_overflows(
     design: Design, recipe: Recipe, make_set: MakeSet
 ) -> None:
