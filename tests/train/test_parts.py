@@ -197,3 +197,7 @@ def test_what_is_wrong_is_told_once(study: list[str], tmp_path: Path) -> None:
         code, out, told = two_processes([*study, *more, "--out", str(tmp_path / "out")])
         assert code != 0 and out == ""
         assert told.count("error: ") == told.count(words) == 1, told
+    (tmp_path / "out" / "checkpoint").write_bytes(b"nano training checkpoint 3\ncut")
+    code, out, told = two_processes([*study, "--out", str(tmp_path / "out")])
+    assert code != 0 and out == ""
+    assert told.count("error: ") == told.count("damaged checkpoint") == 1, told
