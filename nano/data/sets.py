@@ -198,7 +198,7 @@ def source(table: AnyTable, base: Path, split: SplitName, *, as_measured: bool =
         count = getattr(table, split)
         return SceneSource(split=split, count=count, size=table.size, seed=table.seed)
     measured = _measured(table, base, split)
-    if split != "train" or as_measured or table.fill == "none":
+    if split != "train" or as_measured or fill_method(table) == "none":
         return measured
     return FilledSource(inner=measured, method=table.fill, label=_filled_label(table, base))
 
@@ -252,6 +252,11 @@ def bad_share(table: AnyTable) -> float:
     None of KITTI's: its lists are compared with published numbers, frame by frame.
     """
     return 0.0 if isinstance(table, ScenesTable | KittiTable) else table.bad_share
+
+
+def fill_method(table: AnyTable) -> str:
+    """How depth to train on is filled; ``none`` where it is not."""
+    return "none" if isinstance(table, ScenesTable) else table.fill
 
 
 def prepare_sets(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from nano.errors import DataError, InputError, OutputError, RunError
 from nano.networks.model import load_model
@@ -71,6 +71,24 @@ def test_a_finished_training_is_not_repeated_and_not_overwritten(
     assert {file.name: file.stat().st_mtime_ns for file in out.iterdir()} == before
 
 
+def test_other_scenes_or_other_weights_at_the_same_path_are_another_training(
+    study: list[str], tmp_path: Path
+) -> None:
+    file = Path(study[1])
+    reseeded = tmp_path / "study.toml"
+    reseeded.write_text(file.read_text() + "seed = 1\n")
+    start, out = tmp_path / "start", tmp_path / "out"
+    train_tiny(study, start)
+    weights = start / "model.safetensors"
+    train_tiny(study, out, "--weights", str(weights))
+    with pytest.raises(RunError, match="another training, which differs in frames;"):
+        train_tiny([study[0], str(reseeded), *study[2:]], out, "--weights", str(weights))
+    tensors = load_file(weights)
+    save_file({name: tensor + 1 for name, tensor in tensors.items()}, weights)
+    with pytest.raises(RunError, match="another training, which differs in from_hash;"):
+        train_tiny(study, out, "--weights", str(weights))
+
+
 def test_a_model_is_trained_further(study: list[str], tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     train_tiny(study, first, "--set", "warmup=0.0")
@@ -95,6 +113,8 @@ def test_a_model_is_trained_further(study: list[str], tmp_path: Path) -> None:
         (["--set", "bach=4"], "unknown key 'bach' \\(perhaps 'batch'\\?\\)"),
         (["--set", "schedule=linear"], "'cosine' or 'constant'"),
         (["--steps", "0"], "steps = 0"),
+        (["--steps", "5", "--set", "steps=9"], "--set steps=9: --steps says that too"),
+        (["--recipe", "ordinal", "--set", "name=quick"], "name=quick: --recipe says that too"),
         (["--device", "tpu"], "use cpu, cuda or cuda:N"),
         (["--size", "30x64"], "both sides must be multiples of"),
         (["--fill", "levin"], "fill"),
