@@ -510,3 +510,7 @@ def test_a_training_tells_how_depth_was_filled_and_another_way_is_another_traini
     with pytest.raises(RunError, match="another training, which differs in fill;"):
         train_command(options)
     assert not (tmp_path / "cache" / "filled" / "kitti-single-scan-nearest").exists()
+    for path in (tmp_path / "depth" / DRIVE).rglob("*.png"):
+        write_depth(path, metres=20.0)  # other frames of the same names
+    with pytest.raises(RunError, match="another training, which differs in frames;"):
+        train_command([*options, "--fill", "linear"])
