@@ -22,6 +22,7 @@ from nano.cost.latency import LatencyModel, Timing, fit, judged, kendall_tau
 from nano.design.kinds import AnyDesign
 from nano.design.presets import preset, prototype
 from nano.files import to_plain
+from nano.machine import machine
 from nano.seeds import derive_seed
 
 FAMILY, OTHER_FAMILY = "depthnet-nano", "depthnet-small"
@@ -37,7 +38,9 @@ ASKED = {"mape": "<= 0.15", "tau": ">= 0.9", "tau_at_one_size": ">= 0.9"}
 Job = tuple[AnyDesign, tuple[int, int]]
 
 
-def measure(fitted: int = 12, held_out: int = 14, larger: int = 4, rounds: int = ROUNDS) -> Any:
+def measure(
+    fitted: int = 12, held_out: int = 14, larger: int = 4, rounds: int = ROUNDS
+) -> dict[str, Any]:
     """The error of each form on held-out designs, and the model of the first."""
     known = [*sampled(FAMILY, fitted, SMALL, "fit"), (preset(FAMILY), MEDIUM)]
     groups = {
@@ -73,10 +76,11 @@ def figures(training: Sequence[Profile], held: dict[str, list[Timing]]) -> dict[
     networks = [each.network for each in training]
     everything = [each for group in held.values() for each in group]
     groups = {"all": everything, **held}
+    device = f"{machine()['processor']}, one thread, float32"
     models: dict[str, LatencyModel] = {}
     errors: dict[str, dict[str, Any]] = {}
     for name, form in FORMS.items():
-        model = fit("this processor, one thread, float32", known, networks, **form)
+        model = fit(device, known, networks, **form)
         models[name] = judged(model, everything)
         errors[name] = {
             group: to_plain(judged(model, timings).error) for group, timings in groups.items()

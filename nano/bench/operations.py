@@ -128,11 +128,11 @@ def _profile(job: _Job) -> Profile:
     )
 
 
-class _Clocked(TorchDispatchMode):
+class _Clocked(TorchDispatchMode):  # type: ignore[no-untyped-call] # as torch has it
     """Notes every operation that torch runs, with its time in nanoseconds."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # likewise
         self.clock = clock
         self.calls: list[tuple[str, int]] = []
 

@@ -1,7 +1,7 @@
 """How long designs would run on a device, foreseen from one profile of it: for ordering candidates.
 
 A roofline (Williams, Waterman, Patterson 2009) for each kind of operation, and a cost of
-dispatching it, because networks of many small operations are bound by neither arithmetic nor memory:
+dispatching it, because many small operations are bound by neither arithmetic nor memory:
 
     t = sum over operations of max(MACs * mac_ns, bytes * byte_ns) + call_ns
 
