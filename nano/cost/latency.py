@@ -30,7 +30,8 @@ EVERY_KIND = "any"
 _MOST_TURNS = 50  # of assigning operations to a side of the roof; a handful suffices
 _NS_PER_MS = 1e6
 
-Matrix = NDArray[np.float64]
+Reals = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,10 +195,13 @@ def fit(
             raise InputError(f"{device}: a {name}'s times are above 0 ms, got {wrong[0]}")
     if not profile:
         raise InputError(f"{device}: no times to fit a latency model to")
-    rates = _rates(profile, by_kind=by_kind)
-    model = LatencyModel(device=device, rates=rates, overlapped=False)
-    if overlapped:
-        model = _assigned(model, profile, by_kind=by_kind)
+    table = _Table.of(profile, by_kind=by_kind)
+    rates = table.settled() if overlapped else table.solved(1.0, 1.0)
+    named = {
+        kind: Rate(mac_ns=mac, byte_ns=byte, call_ns=call)
+        for kind, (mac, byte, call) in zip(table.kinds, rates.tolist(), strict=True)
+    }
+    model = LatencyModel(device=device, rates=named, overlapped=overlapped)
     return _corrected(model, networks) if networks else model
 
 
@@ -227,63 +231,70 @@ def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
     return float((a * b).sum()) / untied if untied else 0.0
 
 
-def _assigned(model: LatencyModel, profile: Sequence[Timing], *, by_kind: bool) -> LatencyModel:
-    """The roofline: put each operation on a side of the roof, fit, and again until none moves."""
-    model = replace(model, overlapped=True)
-    found: dict[bytes, LatencyModel] = {}
-    for _ in range(_MOST_TURNS):
-        sides = bytes(_computes(model, layer) for timing in profile for layer in timing.layers)
-        if sides in found:
-            break
-        model = replace(model, rates=_rates(profile, by_kind=by_kind, sides=sides))
-        found[sides] = model
-    return min(found.values(), key=lambda each: _loss(each, profile))
+@dataclass(frozen=True, kw_only=True)
+class _Table:
+    """A profile as columns, one entry an operation; rates are kinds x (MAC, byte, call)."""
 
+    kinds: tuple[str, ...]
+    kind: Counts
+    macs: Reals
+    bytes: Reals
+    group: Counts  # which timing the operation belongs to
+    ns: Reals  # of every group
 
-def _computes(model: LatencyModel, layer: Layer) -> bool:
-    rate = model.rate(layer.kind)
-    return layer.macs * rate.mac_ns > layer.bytes * rate.byte_ns
+    @classmethod
+    def of(cls, profile: Sequence[Timing], *, by_kind: bool) -> _Table:
+        layers = [layer for timing in profile for layer in timing.layers]
+        names = [layer.kind if by_kind else EVERY_KIND for layer in layers]
+        kinds = sorted(set(names))
+        place = {name: at for at, name in enumerate(kinds)}
+        return cls(
+            kinds=tuple(kinds),
+            kind=np.array([place[name] for name in names], dtype=np.int64),
+            macs=np.array([layer.macs for layer in layers], dtype=np.float64),
+            bytes=np.array([layer.bytes for layer in layers], dtype=np.float64),
+            group=np.repeat(np.arange(len(profile)), [len(timing.layers) for timing in profile]),
+            ns=_NS_PER_MS * np.array([timing.ms for timing in profile]),
+        )
 
+    def solved(self, macs: Reals | float, bytes_: Reals | float) -> Reals:
+        """The rates where so much of each operation's MACs and bytes counts, 0 or 1."""
+        matrix = np.zeros((len(self.ns), 3 * len(self.kinds)))
+        calls = np.ones(len(self.kind))
+        for column, values in enumerate((macs * self.macs, bytes_ * self.bytes, calls)):
+            np.add.at(matrix, (self.group, 3 * self.kind + column), values)
+        return _least_squares(matrix, self.ns).reshape(-1, 3)
 
-def _loss(model: LatencyModel, profile: Sequence[Timing]) -> float:
-    return sum((model.predict_layers(t.layers) - t.ms) ** 2 / t.ms for t in profile)
+    def settled(self) -> Reals:
+        """A roofline's: put each operation on a side of the roof, fit, until none moves.
 
+        Of the rates met on the way those that explain the profile best; it may go in circles.
+        """
+        rates = self.solved(1.0, 1.0)
+        found: dict[bytes, Reals] = {}
+        for _ in range(_MOST_TURNS):
+            mac_ns, byte_ns, _ = rates[self.kind].T
+            computes = self.macs * mac_ns > self.bytes * byte_ns
+            if computes.tobytes() in found:
+                break
+            rates = self.solved(1.0 * computes, 1.0 * ~computes)
+            found[computes.tobytes()] = rates
+        return min(found.values(), key=self.loss)
 
-def _rates(
-    profile: Sequence[Timing], *, by_kind: bool, sides: bytes | None = None
-) -> dict[str, Rate]:
-    """Least squares over three rates a kind.
-
-    Args:
-        profile: Groups of operations, and their times.
-        by_kind: A rate for every kind.
-        sides: Of each operation of the profile: 1 if only its MACs count, 0 if only its bytes.
-            None counts both.
-    """
-    names = sorted({layer.kind for t in profile for layer in t.layers}) if by_kind else [EVERY_KIND]
-    column = {name: 3 * place for place, name in enumerate(names)}
-    table = np.zeros((len(profile), 3 * len(names)))
-    side = iter(sides or ())
-    for row, timing in zip(table, profile, strict=True):
-        for layer in timing.layers:
-            first = column[layer.kind if by_kind else EVERY_KIND]
-            computes = next(side, None)
-            row[first] += layer.macs * (computes != 0)
-            row[first + 1] += layer.bytes * (computes != 1)
-            row[first + 2] += 1
-    found = _least_squares(table, profile)
-    return {
-        name: Rate(mac_ns=found[at], byte_ns=found[at + 1], call_ns=found[at + 2])
-        for name, at in column.items()
-    }
+    def loss(self, rates: Reals) -> float:
+        """Of a roofline: squared errors over times, summed."""
+        mac_ns, byte_ns, call_ns = rates[self.kind].T
+        each = np.maximum(self.macs * mac_ns, self.bytes * byte_ns) + call_ns
+        predicted = np.bincount(self.group, each, minlength=len(self.ns))
+        return float(((predicted - self.ns) ** 2 / self.ns).sum())
 
 
 def _corrected(model: LatencyModel, networks: Sequence[Timing]) -> LatencyModel:
     """One factor on every rate and one cost on every call, fitted to whole networks."""
-    table = np.array(
-        [[_NS_PER_MS * model.predict_layers(t.layers), len(t.layers)] for t in networks]
-    )
-    factor, call_ns = _least_squares(table, networks)
+    predicted_ns = [_NS_PER_MS * model.predict_layers(timing.layers) for timing in networks]
+    calls = [len(timing.layers) for timing in networks]
+    measured_ns = _NS_PER_MS * np.array([timing.ms for timing in networks])
+    factor, call_ns = _least_squares(np.array([predicted_ns, calls]).T, measured_ns).tolist()
     rates = {
         kind: Rate(
             mac_ns=factor * rate.mac_ns,
@@ -295,14 +306,13 @@ def _corrected(model: LatencyModel, networks: Sequence[Timing]) -> LatencyModel:
     return replace(model, rates=rates)
 
 
-def _least_squares(table: Matrix, timings: Sequence[Timing]) -> list[float]:
-    """Non-negative x with table x = nanoseconds, every millisecond weighing the same."""
+def _least_squares(matrix: Reals, ns: Reals) -> Reals:
+    """Non-negative x with matrix x = ns, every nanosecond weighing the same."""
     from scipy.optimize import nnls  # slow to import: only where a model is fitted
 
-    ns = np.array([_NS_PER_MS * timing.ms for timing in timings])
     weights = 1 / np.sqrt(ns)
-    weighted = table * weights[:, None]
+    weighted = matrix * weights[:, None]
     scale = np.abs(weighted).max(axis=0)  # MACs, bytes and calls differ by orders of magnitude
     scale[scale == 0] = 1
-    found, _ = nnls(weighted / scale, ns * weights)
-    return [float(each) for each in found / scale]
+    found: Reals = nnls(weighted / scale, ns * weights)[0] / scale
+    return found

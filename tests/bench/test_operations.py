@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -33,7 +35,7 @@ def test_the_least_of_the_rounds_counts() -> None:
     (found,) = profile(JOBS[:1], rounds=3, seed=0, clock=lambda: next(readings))
     assert found.network.ms == pytest.approx(0.002)  # the second reading less the first
     first = found.operations[0]
-    assert first.ms == pytest.approx(0.004)
+    assert first.ms == pytest.approx(0.008)  # the eighth less the seventh
     assert [timing.ms for timing in found.operations] == sorted(t.ms for t in found.operations)
 
 
@@ -52,3 +54,12 @@ def test_a_network_that_runs_otherwise_than_counted_is_a_bug(
     monkeypatch.setattr("nano.bench.operations.operations", shortened)
     with pytest.raises(RuntimeError, match="other operations than were counted"):
         profile(JOBS[:1], rounds=1, seed=0)
+
+
+def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "latency.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(code, {})
+    error, first = capsys.readouterr().out.splitlines()
+    assert error.startswith("LatencyError(designs=4, ")
+    assert first.endswith("is worth measuring first")
