@@ -56,6 +56,7 @@ def test_a_network_that_runs_otherwise_than_counted_is_a_bug(
         profile(JOBS[:1], rounds=1, seed=0)
 
 
+@pytest.mark.slow
 def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     page = (Path(__file__).parents[2] / "docs" / "latency.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
