@@ -13,7 +13,7 @@ COMMANDS = {
     "nano.train": "train one design",
     "nano.train.prune": "narrow a trained FastDepth until a budget is met (NetAdapt)",
     "nano.evaluate": "the eight depth metrics of a trained model",
-    "nano.bench": "read the logs of devices: power, latency, power mode",
+    "nano.bench": "latency and energy on a Jetson; read the logs of devices",
     "nano.report": "rebuild a run's report.html and trials.csv from its records",
 }
 

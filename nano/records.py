@@ -85,7 +85,15 @@ METRICS = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel", "rmse", "rmse_log"
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """Latency and energy of one design on one named device (milliseconds, watts, joules)."""
+    """Latency and energy of one design on one named device (milliseconds, watts, joules).
+
+    Attributes:
+        watts: Mean of the module while it computes; None where not measured, never zero.
+        joules: Per image, all of it.
+        joules_above_idle: Per image, above what the idle device takes.
+        queries: Timed ones behind the percentiles.
+        notes: What a reader must know: why energy is not measured, signs of throttling, ...
+    """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -101,6 +109,9 @@ class Measurement:
     power_mode: str | None = None
     watts: float | None = None
     joules: float | None = None
+    joules_above_idle: float | None = None
+    queries: int | None = None
+    notes: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 MODE = re.compile(r"NV Power Mode:\s*(\S+)")
 FAN = re.compile(r"NV Fan Mode:\s*(\S+)")
@@ -24,6 +24,20 @@ PARAMETER = re.compile(
 UNOPENED = re.compile(r"Error opening (\S+): (\d{1,3})$", re.ASCII)
 UNREAD = re.compile(r"failed to read PARAM (\w+): ARG (\w+)", re.ASCII)
 NO_ACCESS = "13"  # EACCES: asked as an ordinary user, and harmless to the answer
+
+
+POWER_MODEL = re.compile(r"\s*<\s*POWER_MODEL\s+ID=(\d{1,4})\s+NAME=(\S+)\s*>", re.ASCII)
+GPU_CAP = re.compile(r"\s*GPU MAX_FREQ (\d{1,12})\s*", re.ASCII)
+NO_CAP = 2147483647  # Hz, and anything above
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mode:
+    """A power mode that a device has: its number there, its name, the GPU's highest clock."""
+
+    id: int
+    name: str
+    gpu_mhz: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +103,18 @@ def parse_nvpmodel(lines: Sequence[str]) -> PowerMode:
         warnings=_others(messages, "WARN"),
         errors=_others(messages, "ERROR"),
     )
+
+
+def parse_modes(lines: Sequence[str]) -> tuple[Mode, ...]:
+    """The modes in nvpmodel.conf, in order; None for a GPU whose clock a mode does not cap."""
+    modes: list[Mode] = []
+    for line in lines:
+        begins, cap = POWER_MODEL.match(line), GPU_CAP.fullmatch(line)
+        if begins:
+            modes.append(Mode(id=int(begins[1]), name=begins[2]))
+        elif cap and modes and int(cap[1]) < NO_CAP:
+            modes[-1] = replace(modes[-1], gpu_mhz=int(cap[1]) // 1_000_000)
+    return tuple(modes)
 
 
 def _mode(lines: Sequence[str]) -> tuple[str | None, int | None]:

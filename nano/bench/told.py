@@ -8,6 +8,7 @@ from nano.bench.exports import Profile, Times
 from nano.bench.logs import Reading, Releases, TrtexecLog
 from nano.bench.nvpmodel import PowerMode
 from nano.bench.power import Energy, GpuClock
+from nano.bench.raw import JetsonResult
 from nano.bench.release import Release
 from nano.bench.summary import TegrastatsLog
 from nano.bench.trtexec import Spread, Trtexec
@@ -35,6 +36,37 @@ def as_text(name: str, reading: Reading) -> str:
         case Releases():
             lines = [line for release in reading.releases for line in _release(release)]
     return "\n".join(_printable(line) for line in [_line("log of", name), *lines])
+
+
+def measured(result: JetsonResult) -> str:
+    """A measurement as text."""
+    one = result.measurement
+    height, width = one.size
+    medians = ", ".join(f"{median:.4g}" for median in result.medians_ms)
+    lines = [
+        _line("device", one.device),
+        _line("versions", _joined(one.versions)),
+        _line("power mode", one.power_mode or NOT_TOLD),
+        _line("network", f"{one.key}, {one.precision}, {height}x{width}, one image at a time"),
+        _line("latency", f"{one.p50_ms:.4g} ms (p90 {one.p90_ms:.4g}, p99 {one.p99_ms:.4g})"),
+        _line("timed", f"{one.queries} queries; medians of all repeats {medians} ms"),
+        _line("throughput", f"{one.fps:.4g} images/s"),
+        *_energy_per_image(result),
+        *[_line("note", note) for note in one.notes],
+    ]
+    return "\n".join(_printable(line) for line in lines)
+
+
+def _energy_per_image(result: JetsonResult) -> list[str]:
+    one, energy = result.measurement, result.energy
+    if energy is None:
+        return [_line("energy", None)]
+    above, idle = one.joules_above_idle, energy.idle_w
+    return [
+        _line("power", f"{energy.mean_w:.3f} W of {' + '.join(result.rails)}"),
+        _line("energy", f"{one.joules:.4g} J per image, {energy.samples} samples"),
+        _line("above idle", f"{above:.4g} J per image ({idle:.3f} W idle)"),
+    ]
 
 
 def _printable(line: str) -> str:

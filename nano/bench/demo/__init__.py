@@ -1,0 +1,1 @@
+"""A Jetson that is none: an ssh server in this process, with tools that replay made-up logs."""

@@ -1,0 +1,296 @@
+"""Whole sessions with a made-up Jetson behind a real ssh server, and everything that goes wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from made_up_logs import recorded
+from made_up_onnx import write_onnx
+
+from nano.bench import jetson
+from nano.bench.__main__ import main
+from nano.bench.demo import measure as demo_measure
+from nano.bench.demo.device import Made
+from nano.bench.demo.server import Demo, Fault, demo
+from nano.bench.jetson import Plan, measure
+from nano.bench.onnx_file import read_onnx
+from nano.bench.raw import JetsonResult
+from nano.bench.remote import ConnectionLost, RemoteError
+from nano.errors import InputError
+from nano.files import from_plain
+from nano.records import Measurement
+
+PLAN = Plan(
+    repeats=1,
+    duration_s=0.6,
+    warmup_s=0.05,
+    iterations=1,
+    settle_s=0,
+    idle_s=0.3,
+    interval_s=0.02,
+    build_timeout_s=30,
+)
+BEFORE = "2"  # MODE_15W
+COMMANDS = ["facts", "folder", "runner", "model", "run", "fetch", "facts", "delete"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write_onnx(tmp_path / "m.onnx", metadata={"nano_onnx": "1", "design": "0123456789ab"})
+
+
+def measured(
+    device: Demo,
+    path: Path,
+    *,
+    mode: str | None = "MODE_30W",
+    plan: Plan = PLAN,
+    tell: Callable[[str], None] = lambda line: None,
+) -> JetsonResult:
+    return measure(
+        device.remote,
+        read_onnx(path),
+        "m.onnx",
+        precision="fp16",
+        power_mode=mode,
+        plan=plan,
+        root=f"{device.root}/",
+        tell=tell,
+    )
+
+
+def is_as_before(device: Demo) -> bool:
+    """The mode, the clocks, no lock in use, and never rebooted."""
+    mode = (device.root / "mode").read_text()
+    left = [name for name in ("pinned", "rebooted", "busy") if (device.root / name).exists()]
+    return mode == BEFORE and not left
+
+
+def folders() -> set[Path]:
+    return set(Path("/tmp").glob("nano-bench.*"))
+
+
+def test_a_session_measures_in_the_mode_and_leaves_nothing(path: Path) -> None:
+    told: list[str] = []
+    with demo() as device:
+        found = measured(device, path, tell=told.append)
+        assert is_as_before(device)
+        made = device.commands[2].partition("/tmp/")[2].partition("/")[0]
+        assert made.startswith("nano-bench.")
+        assert not (Path("/tmp") / made).exists()
+        assert len(device.commands) == len(COMMANDS)
+    one = found.measurement
+    assert (one.key, one.device, one.power_mode) == ("0123456789ab", "demo", "MODE_30W")
+    assert one.p50_ms == pytest.approx(12 * 1.4, rel=0.01)
+    assert one.watts == pytest.approx(13 + 4, rel=0.05)  # the GPU's rail and the two others
+    assert one.joules_above_idle == pytest.approx(10.5 * 0.6 / 36, rel=0.1)
+    assert one.notes == ()
+    assert found.rails == ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")
+    assert [line for line in told if "power mode MODE_30W" in line]
+
+
+def test_a_cut_while_measuring_is_undone_by_the_device_itself(path: Path) -> None:
+    fault = Fault(kind="cut", at=b"measure, 1 of 1")
+    with demo(faults={5: fault}) as device:
+        with pytest.raises(ConnectionLost, match="the device is as it was before"):
+            measured(device, path)
+        assert is_as_before(device)
+        made = device.commands[2].partition("/tmp/")[2].partition("/")[0]
+        assert not (Path("/tmp") / made).exists()
+
+
+@pytest.mark.slow
+def test_the_command_says_that_the_demo_is_made_up(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_measure, "QUICK", PLAN)
+    assert main([str(path), "--device", "ssh:demo", "--json"]) == 0
+    out, err = capsys.readouterr()
+    one = from_plain(Measurement, json.loads(out), "bench --json")
+    assert (one.device, one.power_mode, one.notes[0]) == (
+        "demo",
+        "MODE_15W",
+        "made up: ssh:demo is no device, and this is no measurement",
+    )
+    assert "ssh:demo: made up" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--device", "ssh:demo"], "needs a MODEL.onnx"),
+        (["m.onnx", "--device", "cpu"], "known is ssh:HOST"),
+        (["m.onnx", "--read", "log"], "--read takes no MODEL"),
+        (["m.onnx", "--device", "ssh:x", "--idle", "3"], "are for --read"),
+        (["m.onnx"], "one of the arguments --read --device is required"),
+        (["none.onnx", "--device", "ssh:x"], "none.onnx: no such file"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(arguments: list[str], reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        main(arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(1, len(COMMANDS) + 1), ids=lambda n: COMMANDS[n - 1])
+def test_a_cut_at_any_command_is_one_line_and_leaves_the_device_as_it_was(
+    path: Path, number: int
+) -> None:
+    told: list[str] = []
+    with demo(faults={number: Fault(kind="cut")}) as device:
+        if COMMANDS[number - 1] == "delete":  # the measurement is whole: only told
+            measured(device, path, tell=told.append)
+            assert "is left there: demo: the connection failed" in told[-1]
+            device.remote.run("sh", "-c", "rm -rf /tmp/nano-bench.*", timeout_s=30)
+        else:
+            with pytest.raises(ConnectionLost, match=r"demo: the connection failed: .+") as lost:
+                measured(device, path, tell=told.append)
+            assert "\n" not in str(lost.value)
+        assert is_as_before(device)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [b"power mode", b"build the engine", b"idle"])
+def test_a_cut_within_the_run_is_undone(path: Path, step: bytes) -> None:
+    with demo(faults={5: Fault(kind="cut", at=step)}) as device:
+        with pytest.raises(ConnectionLost, match="the device is as it was before"):
+            measured(device, path)
+        assert is_as_before(device)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 7])
+def test_a_disk_that_is_full_or_a_hang_at_any_command_is_one_line(
+    path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Fault(kind="fail", says="cat: write error: No space left on device")
+    with demo(faults={number: full}) as device:
+        with pytest.raises(RemoteError, match=r"disk is full|No space left") as refused:
+            measured(device, path)
+        assert "\n" not in str(refused.value)
+        assert is_as_before(device)
+
+
+@pytest.mark.slow
+def test_a_server_that_stops_answering_is_given_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jetson, "SHORT_S", 1.0)
+    for number in (2, 3):
+        with demo(faults={number: Fault(kind="hang")}) as device:
+            with pytest.raises(RemoteError, match=r"demo: (mktemp|sh) did not end within"):
+                measured(device, path)
+            assert is_as_before(device)
+
+
+BUILD_ERROR = "Error[4]: node up_1: unsupported Resize"
+REFUSALS = {
+    "reboot": (
+        Made(faults={"nvpmodel set": "reboot"}),
+        "mode 3 needs a reboot, .* as before",
+    ),
+    "refused": (Made(faults={"nvpmodel set": "refuse"}), "was not taken: Error writing 1 to /sys"),
+    "no sudo": (Made(faults={"sudo": "password"}), "power mode needs sudo; .* NOPASSWD: /usr/sbin"),
+    "build": (Made(faults={"trtexec build": BUILD_ERROR}), f"build the engine: {BUILD_ERROR[:8]}"),
+    "full": (
+        Made(faults={"trtexec build": "writing m.plan: No space left on device"}),
+        "build the engine: the disk is full there",
+    ),
+    "busy": (Made(faults={"tegrastats": "busy"}), "in use: its GPU is at 98 %"),
+    "no trtexec": (
+        Made(missing=["usr/src/tensorrt/bin/trtexec"]),
+        "no /usr/src/tensorrt/bin/trtexec there",
+    ),
+    "old": (Made(tensorrt="7.1.3", banner=""), "TensorRT 7.1 has no half_pixel Resize 'up_1'"),
+    "too old": (Made(tensorrt="6.0.1", banner=""), "known are 7 to 11"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_is_one_line_and_leaves_the_device_as_it_was(path: Path, name: str) -> None:
+    made, reason = REFUSALS[name]
+    with demo(made) as device:
+        with pytest.raises(InputError, match=reason) as refused:
+            measured(device, path)
+        assert "\n" not in str(refused.value)
+        assert is_as_before(device)
+
+
+@pytest.mark.slow
+def test_a_mode_that_does_not_exist_lists_those_that_do(path: Path) -> None:
+    with demo() as device:
+        with pytest.raises(InputError, match="it has: MAXN, MODE_10W, MODE_15W, MODE_30W"):
+            measured(device, path, mode="30W")
+        with pytest.raises(RemoteError, match="power mode 1 needs a reboot"):
+            measured(device, path, mode="MODE_10W")
+        assert is_as_before(device)
+
+
+@pytest.mark.slow
+def test_a_build_that_hangs_is_ended_there(path: Path) -> None:
+    plan = Plan(**{**vars(PLAN), "build_timeout_s": 1.0})
+    with demo() as device:
+        faults = device.root / "faults.json"
+        device.remote.run("true", timeout_s=30)
+        trtexec = device.root / "usr/src/tensorrt/bin/trtexec"
+        trtexec.write_text('#!/bin/sh\ncase "$1" in --help) exit 0;; *) exec sleep 600;; esac\n')
+        assert faults.exists()
+        with pytest.raises(RemoteError, match="build the engine: trtexec did not end within 1 s"):
+            measured(device, path, plan=plan)
+        assert is_as_before(device)
+
+
+@pytest.mark.slow
+def test_without_sudo_and_rails_there_is_a_latency_and_a_reason(path: Path) -> None:
+    made = Made(faults={"sudo": "password", "tegrastats": "no rails"})
+    with demo(made) as device:
+        one = measured(device, path, mode=None).measurement
+    assert one.p50_ms > 0
+    assert (one.watts, one.joules) == (None, None)
+    assert any("clocks not pinned: sudo: a password is required" in note for note in one.notes)
+    assert any("energy not measured: demo tells no power rails" in note for note in one.notes)
+
+
+@pytest.mark.slow
+def test_mojibake_is_survived(path: Path) -> None:
+    with demo(Made(faults={"nvpmodel": "mojibake", "trtexec": "mojibake"})) as device:
+        assert measured(device, path).measurement.power_mode == "MODE_30W"
+        assert is_as_before(device)
+
+
+@pytest.mark.slow
+def test_throttling_and_other_users_are_told(path: Path) -> None:
+    with demo(Made(logins=["ada", "bob"], faults={"tegrastats": "hot"})) as device:
+        notes = "\n".join(measured(device, path).measurement.notes)
+    assert "logged in there as well: ada, bob" in notes
+    assert "throttled: the busy GPU ran below 900 MHz" in notes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", [0, 2, 3])
+def test_recorded_logs_are_replayed_and_add_up(path: Path, mode: int) -> None:
+    log = recorded(f"tegrastats_agx_xavier_l4t32.4_mode{mode}.log").read_text()
+    busy = log.replace("GR3D_FREQ 99%", "GR3D_FREQ 9%")  # while idle nobody may compute
+    with demo(Made(logs={"tegrastats.log": busy})) as device:
+        found = measured(device, path, mode=None)
+    watts = {0: 32.99, 2: 13.49, 3: 17.38}[mode]
+    assert found.rails == ("GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V")
+    assert found.measurement.watts == pytest.approx(watts, rel=0.1)  # some of its lines, not all
+
+
+@pytest.mark.slow
+def test_two_sessions_cannot_measure_at_once(path: Path) -> None:
+    with demo() as device:
+        command = (
+            "import fcntl, os, sys; f = open('tmp/nano-bench.lock', 'w'); "
+            "f.write('ada since Monday'); f.flush(); fcntl.flock(f, fcntl.LOCK_EX); "
+            "print('held', flush=True); sys.stdin.read()"
+        )
+        with device.remote.talk("python3", "-c", command, timeout_s=60) as talk:
+            assert next(talk.lines()) == "held"
+            with pytest.raises(RemoteError, match="in use: ada since Monday measures there"):
+                measured(device, path)
