@@ -9,7 +9,8 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("depthnet-nano", "torch", "optuna", "cmaes", "numpy", "scipy", "pillow", "pydantic")
+PACKAGES: tuple[str, ...] = ("depthnet-nano", "torch", "optuna", "cmaes", "numpy", "scipy")
+PACKAGES += ("pillow", "pydantic", "onnx", "onnxruntime")
 
 
 def machine() -> dict[str, str | int]:

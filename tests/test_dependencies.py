@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-ALIASES = {"pillow": "PIL", "pydantic_core": "pydantic"}  # where the two names differ
+# Where the two names differ.
+ALIASES = {"pillow": "PIL", "pydantic_core": "pydantic", "protobuf": "google"}
 NEVER_IMPORTED = {"cmaes"}  # Optuna's CMA-ES sampler imports it
 RUN = set(PROJECT["dependencies"])
 EXTRAS = PROJECT["optional-dependencies"]

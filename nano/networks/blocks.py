@@ -172,6 +172,7 @@ class UpconvPair(nn.Module):
 
     def __init__(self, upconv: Upconv, inputs: int, skip: int) -> None:
         super().__init__()
+        self.skip = skip
         self.a = build_module(upconv.a, inputs + skip)
         self.b = build_module(upconv.b, upconv.a.width)
 

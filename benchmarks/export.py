@@ -1,0 +1,182 @@
+"""Exported models: equal to torch, readable by TensorRT, what int8 loses, how fast on this CPU.
+
+    python -m benchmarks.export
+
+Speed is CPU time of one thread, all forms of `depthnet-nano` at 384x1280 in turn in one process,
+as the median of the ratios to eager torch within a round. `relu` is the same graph with ReLU in
+place of each SELU: not the same function, but the least time that any form of SELU could take.
+torch.compile needs a C++ compiler and some minutes; without one it is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._inductor import config as inductor
+
+from nano.data.cache import prepare
+from nano.data.scene_source import SceneSource
+from nano.design.design import Design
+from nano.design.presets import PRESETS, preset, prototype
+from nano.evaluate.protocol import PROTOCOLS
+from nano.evaluate.run import evaluate
+from nano.export.onnx import Form, to_onnx
+from nano.export.quantise import quantised
+from nano.export.rewrite import fold_norms, rewritten
+from nano.export.same import OnnxNetwork, difference
+from nano.networks.depthnet import build
+from nano.networks.model import Model
+from nano.train.loop import train
+from nano.train.recipe import RECIPES
+
+DESIGNS = 20
+SIZE = (64, 192)
+PAPER = (384, 1280)
+TRAINED, STEPS, CALIBRATION = "depthnet-small", 300, 64
+# The operators of these models that the TensorRT parser's tables list, 8.0 to 10.
+TENSORRT = {"Add", "AveragePool", "Concat", "Conv", "Resize", "Selu"}
+TENSORRT |= {"QuantizeLinear", "DequantizeLinear"}
+ASKED = {
+    "largest_difference": "<= 1e-5",
+    "operators_unknown_to_tensorrt": "<= 0",
+    "onnxruntime_over_eager": ">= 1.25",
+    "fastest_over_eager": ">= 2.3",
+}
+
+Run = Callable[[Tensor], Tensor]
+
+
+def measure(rounds: int = 11) -> dict[str, Any]:
+    """All figures."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return {**parity(), **accuracy(), **speed(rounds)}
+    finally:
+        torch.set_num_threads(threads)
+
+
+def parity() -> dict[str, Any]:
+    """Random designs of every family: the largest difference from torch, and the operators."""
+    differences, operators = [], set()
+    for seed in range(DESIGNS):
+        model = random_model(PRESETS[seed % len(PRESETS)], seed)
+        made = to_onnx(model, Form())
+        differences.append(difference(model, made))
+        operators |= {node.op_type for node in made.graph.node}
+    return {
+        "designs": DESIGNS,
+        "largest_difference": max(differences),
+        "operators": sorted(operators),
+        "operators_unknown_to_tensorrt": len(operators - TENSORRT),
+    }
+
+
+def random_model(family: str, seed: int) -> Model:
+    """A member of the family by random knobs, with fresh weights."""
+    known, random = prototype(family), Random(seed)
+    knobs = {knob.name: knob.at(random.random()) for knob in known.knobs}
+    return fresh(known.design(known.expand(knobs, seed)), seed, SIZE)
+
+
+def fresh(design: Design, seed: int, size: tuple[int, int]) -> Model:
+    """A model with the weights that the seed draws."""
+    return Model(design=design, network=build(design, seed).eval(), target="log", size=size)
+
+
+def accuracy() -> dict[str, Any]:
+    """delta1 on rendered scenes of a short training, in torch and in each precision."""
+    with tempfile.TemporaryDirectory() as folder:
+        train_set, validation, test = (
+            prepare(SceneSource(split=split, count=count, size=SIZE, seed=0), SIZE, Path(folder))
+            for split, count in (("train", 600), ("validation", CALIBRATION), ("test", 200))
+        )
+        recipe = replace(RECIPES["quick"], steps=STEPS)
+        network = train(preset(TRAINED), recipe, train_set, seed=0).network.eval()
+        model = Model(design=preset(TRAINED), network=network, target=recipe.target, size=SIZE)
+        whole = to_onnx(model, Form())
+        forms = {
+            "float32": whole,
+            "float16": to_onnx(model, Form(precision="float16")),
+            "int8": quantised(whole, validation.images, validation.caption),
+        }
+        networks = {"torch": network} | {name: OnnxNetwork(made) for name, made in forms.items()}
+        delta1 = {
+            name: evaluate(each, model.target, test, PROTOCOLS["scenes"]).accuracy.delta1
+            for name, each in networks.items()
+        }
+    int8 = {node.op_type for node in forms["int8"].graph.node}
+    return {
+        "trained": f"{TRAINED}, {STEPS} steps, {test.caption}",
+        "delta1": delta1,
+        "float16_delta1_loss": delta1["torch"] - delta1["float16"],
+        "int8_delta1_loss": delta1["torch"] - delta1["int8"],
+        "int8_operators_unknown_to_tensorrt": len(int8 - TENSORRT),
+        "bytes": {name: made.ByteSize() for name, made in forms.items()},
+    }
+
+
+def speed(rounds: int) -> dict[str, Any]:
+    """Milliseconds of each form, their ratios to eager torch and their differences from it."""
+    model = fresh(preset("depthnet-nano"), 0, PAPER)
+    image = torch.randn(1, 3, *PAPER, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        runs = forms_of(model)
+        wanted = runs["eager"](image)
+        differences = {name: float((run(image) - wanted).abs().max()) for name, run in runs.items()}
+        spent: dict[str, list[float]] = {name: [] for name in runs}
+        for _ in range(rounds):
+            for name, run in runs.items():
+                start = time.process_time()
+                run(image)
+                spent[name].append(time.process_time() - start)
+    over = {
+        name: statistics.median(a / b for a, b in zip(spent["eager"], times, strict=True))
+        for name, times in spent.items()
+    }
+    same = [name for name in over if not name.startswith("relu")]
+    return {
+        "rounds": rounds,
+        "ms": {name: 1e3 * statistics.median(times) for name, times in spent.items()},
+        "over_eager": over,
+        "differences": {name: differences[name] for name in same},
+        "onnxruntime_over_eager": over["onnxruntime"],
+        "fastest": max(same, key=over.__getitem__),
+        "fastest_over_eager": max(over[name] for name in same),
+    }
+
+
+def forms_of(model: Model) -> dict[str, Run]:
+    """What is timed."""
+    made = to_onnx(model, Form())
+    relu = to_onnx(model, Form())
+    for node in relu.graph.node:
+        if node.op_type == "Selu":
+            node.op_type = "Relu"
+            del node.attribute[:]
+    runs: dict[str, Run] = {
+        "eager": model.network,
+        "eager_folded": fold_norms(model.network),
+        "onnxruntime_plain": OnnxNetwork(to_onnx(model, Form(rewrite=False)), threads=1),
+        "onnxruntime": OnnxNetwork(made, threads=1),
+        "relu": OnnxNetwork(relu, threads=1),
+    }
+    if shutil.which("g++"):
+        inductor.freezing = True
+        runs["compiled"] = torch.compile(rewritten(model.network))
+    return runs
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(), indent=1))

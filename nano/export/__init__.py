@@ -1,0 +1,1 @@
+"""Networks for other runtimes: rewrites, ONNX files, parity, quantisation, folders to ship."""
