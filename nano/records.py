@@ -14,6 +14,8 @@ from nano.design.kinds import AnyDesign
 from nano.errors import RunError
 from nano.files import from_plain, to_plain
 
+TOO_DEAR = "over on the device"  # how the reason of a design begins that missed a bound there
+NOT_MEASURED = "not measured"  # and of one that the device gave no measurement for
 STAGES = ("counted", "initialised", "measured", "rung", "final", "confirmed")
 
 
@@ -220,6 +222,11 @@ class Evaluation:
     def key(self) -> str:
         """The design's key."""
         return self.design.key
+
+    @property
+    def too_dear(self) -> bool:
+        """Whether it ended because of what was measured, before any training."""
+        return self.reason is not None and self.reason.startswith(TOO_DEAR)
 
     @property
     def spend_images(self) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 
@@ -25,6 +25,7 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 CPU, CUDA = "cpu", "cuda"
 
 
+@runtime_checkable
 class Runtime(Protocol):
     """Runs networks.
 
