@@ -21,7 +21,6 @@ from pathlib import Path
 from statistics import median
 from typing import IO
 
-import nano
 from nano.bench.once import GO, READY, UNFIT, Task
 from nano.bench.timing import FEWEST_FOR_P99, Repeat, disturbances, spread
 from nano.errors import DeviceFailed, InputError
@@ -143,7 +142,7 @@ def _once(task: Task, turn: Turn, stop: Callable[[], bool]) -> Repeat:
 @contextmanager
 def _process(task: Task) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
     """A fresh process that is gone at the end, whatever happens."""
-    home = str(Path(nano.__file__).parents[1])
+    home = str(Path(__file__).parents[2])
     paths = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH", "")]))
     threads = {"OMP_NUM_THREADS": str(task.threads), "MKL_NUM_THREADS": str(task.threads)}
     with tempfile.TemporaryFile("w+") as errors:

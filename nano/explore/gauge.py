@@ -31,7 +31,8 @@ from nano.records import Measurement
 from nano.train.loop import Stopped
 
 VERSION = 1  # of what a measurement is; older ones are measured again
-ATTEMPTS = 3  # to find the machine quiet; then the fastest of them is taken, and marked
+ATTEMPTS = 2  # to find the machine quiet; then the fastest of them is taken, and marked
+MOST_WARM_S = 5.0  # of a process: what is not steady by then is told as disturbed
 _LOOK_S = 0.2
 _FIRST_WAIT_S = 2.0  # for a device that failed; doubled every time
 
@@ -161,7 +162,11 @@ class Gauge:
                 precision=device.precision,
                 batch=device.batch,
                 threads=device.threads,
-                plan=Plan(seconds=device.seconds, most_seconds=20 * device.seconds),
+                plan=Plan(
+                    seconds=device.seconds,
+                    most_seconds=20 * device.seconds,
+                    most_warm_s=MOST_WARM_S,
+                ),
             )
             turn = partial(self.turns.measuring, stop)
             found = self.measure(task, design.key, device.repeats, turn=turn, stop=stop)

@@ -151,7 +151,7 @@ def test_a_damaged_file_is_measured_anew(tmp_path: Path) -> None:
 
 
 def test_a_machine_that_is_not_quiet_is_measured_again_and_not_kept(tmp_path: Path) -> None:
-    noisy = [measurement(ms, ("others",)) for ms in (15.0, 13.0, 14.0)]
+    noisy = [measurement(ms, ("others",)) for ms in (15.0, 13.0)]
     made_up = MadeUp([*noisy, measurement(12.0)])
     one = gauge(tmp_path, made_up)
     found = one(TINY, never)
