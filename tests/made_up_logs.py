@@ -196,11 +196,16 @@ TRTEXEC_FAILED = """\
 
 
 def times_json(latencies_ms: Sequence[float], *, old: bool = False) -> str:
-    """``--exportTimes``: h2d takes .25 ms, d2h .125 ms, enqueueing .5 ms; ``old`` is TensorRT 7."""
+    """``--exportTimes``: h2d takes .25 ms, d2h .125 ms, enqueueing .5 ms; ``old`` is TensorRT 7.
+
+    There the pair that is named for enqueueing tells the copy, and the other way round.
+    """
     h2d, d2h = ("inMs", "outMs") if old else ("h2dMs", "d2hMs")
     return json.dumps(
         [
-            {"startEnqMs": 10.0 * n, "endEnqMs": 10.0 * n + 0.5, h2d: 0.25, d2h: 0.125}
+            {"startEnqMs": 10.0 * n, "endEnqMs": 10.0 * n + (0.25 if old else 0.5)}
+            | ({"startInMs": 10.0 * n, "endInMs": 10.0 * n + 0.5} if old else {})
+            | {h2d: 0.25, d2h: 0.125}
             | {"computeMs": latency - 0.375, "latencyMs": latency}
             | ({"endToEndMs": latency + 1} if old else {})
             for n, latency in enumerate(latencies_ms)

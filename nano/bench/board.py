@@ -90,7 +90,7 @@ class Board:
         for mode in self.modes:
             if mode.name == name:
                 return mode
-        known = ", ".join(mode.name for mode in self.modes)
+        known = one_line(", ".join(mode.name for mode in self.modes))
         raise InputError(f"{host}: no power mode {name!r}; it has: {known}")
 
     def versions(self) -> dict[str, str]:

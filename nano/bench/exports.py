@@ -21,7 +21,9 @@ TIMES = {  # our word -> the keys of TensorRT 8 and later, and of 7
     "d2h": ("d2hMs", "outMs"),
     "end_to_end": ("endToEndMs",),
 }
-ENQUEUE = ("startEnqMs", "endEnqMs")
+# Files of TensorRT 7 have both pairs, with their names swapped: that of "Enq" lasts as long as the
+# copy to the device, and that of "In" as long as the log's enqueueing.
+ENQUEUES = (("startInMs", "endInMs"), ("startEnqMs", "endEnqMs"))
 
 IS_TIMES = re.compile(r'\s*\[\s*\{[^{}]*"latencyMs"\s*:')
 IS_PROFILE = re.compile(r'\s*\[\s*\{\s*"count"\s*:')
@@ -71,8 +73,8 @@ def parse_times(plain: Sequence[Any], where: str) -> Times:
         for name in names
         if name in first
     }
-    if set(ENQUEUE) <= set(first):
-        begin, end = ENQUEUE
+    told = [pair for pair in ENQUEUES if set(pair) <= set(first)]
+    for begin, end in told[:1]:
         spreads["enqueue"] = _spread(
             [_ms(query, end, place) - _ms(query, begin, place) for place, query in queries]
         )

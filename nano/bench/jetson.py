@@ -25,15 +25,16 @@ from nano.bench.board import (
     refuse_if_full,
     refuse_if_used,
 )
-from nano.bench.flags import build_flags, measure_flags
-from nano.bench.nvpmodel import Mode, parse_nvpmodel
+from nano.bench.flags import Version, build_flags, measure_flags
+from nano.bench.nvpmodel import parse_nvpmodel
 from nano.bench.onnx_file import OnnxFile, check_support
-from nano.bench.raw import JetsonResult, Raw, Setting, result_of
+from nano.bench.raw import Asked, JetsonResult, Raw, result_of
 from nano.bench.remote import FULL, ConnectionLost, Remote, RemoteError, Talk, one_line
 from nano.bench.trtexec import parse_trtexec
 from nano.errors import InputError
 from nano.files import from_plain, parse_json
 
+MODEL, ENGINE, TIMES = "model.onnx", "model.plan", "times.json"  # in the folder there
 SHORT_S = 60.0  # for a command that does next to nothing
 BYTES_PER_S = 100_000.0  # of the slowest network worth waiting for
 RESTORE_S = 60  # after a cut: until the device has noticed and undone its changes
@@ -124,12 +125,16 @@ def measure(
     folder = session.make_folder()
     try:
         session.send(folder, model)
-        session.run(folder, _plan(plan, board, mode, model, precision, root, folder), plan)
+        sent = _sent(plan, board, version, model, root) | {
+            "mode": asdict(mode) if mode else None,
+            "build": [f"{root}{TRTEXEC}", *_build(version, precision)],
+        }
+        session.run(folder, sent, plan)
         raw = session.fetch(folder)
         after = identify(remote, root)
     finally:
         session.delete(folder)
-    setting = Setting(
+    asked = Asked(
         key=model.key,
         size=model.size,
         precision=precision,
@@ -137,41 +142,32 @@ def measure(
         warmup_s=plan.warmup_s,
         no_rails=_why_no_rails(board, remote.host),
     )
-    return result_of(raw, board, setting, _notes(model, board, after))
+    return result_of(raw, board, asked, _notes(model, board, after))
 
 
-def _plan(
-    plan: Plan,
-    board: Board,
-    mode: Mode | None,
-    model: OnnxFile,
-    precision: str,
-    root: str,
-    folder: str,
-) -> dict[str, Any]:
-    """What the runner is sent."""
-    version = board.version("")
-    trtexec = f"{root}{TRTEXEC}"
-    build = build_flags(
-        version, model="model.onnx", engine="model.plan", cache="timing.cache", precision=precision
+def _build(version: Version, precision: str) -> list[str]:
+    return build_flags(
+        version, model=MODEL, engine=ENGINE, cache="timing.cache", precision=precision
     )
+
+
+def _sent(plan: Plan, board: Board, version: Version, model: OnnxFile, root: str) -> dict[str, Any]:
+    """What the runner is told beside the mode and the precision."""
     timing = measure_flags(
         version,
-        engine="model.plan",
-        times="times.json",
+        engine=ENGINE,
+        times=TIMES,
         warmup_s=plan.warmup_s,
         duration_s=plan.duration_s,
         iterations=plan.iterations,
     )
     return {
         "root": root,
-        "model": "model.onnx",
+        "model": MODEL,
         "sha256": model.sha256,
-        "mode": asdict(mode) if mode else None,
         "mode_before": asdict(board.mode) if board.mode else None,
-        "build": [trtexec, *build],
-        "measure": [trtexec, *timing],
-        "times": "times.json",
+        "measure": [f"{root}{TRTEXEC}", *timing],
+        "times": TIMES,
         "repeats": plan.repeats,
         "settle_s": plan.settle_s,
         "idle_s": plan.idle_s,
@@ -202,7 +198,7 @@ class _Session:
     def send(self, folder: str, model: OnnxFile) -> None:
         self._tell(f"{self._host}: sending {len(model.content) / 1e6:.1f} MB")
         source = RUNNER.read_bytes()
-        for content, name in ((source, "runner.py"), (model.content, "model.onnx")):
+        for content, name in ((source, "runner.py"), (model.content, MODEL)):
             seconds = SHORT_S + len(content) / BYTES_PER_S
             self._remote.put(content, f"{folder}/{name}", timeout_s=seconds)
 

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
-from statistics import fmean, median
+from statistics import fmean, median_low
 
 import numpy as np
 
 from nano.bench.tegrastats import GPU, Sample
 from nano.errors import InputError
 
+FEWEST_IDLE = 5  # for the power of being idle
 FEWEST_SAMPLES = 20  # for an energy: fewer and one line's noise decides
 BUSY_PERCENT = 95  # load from which a GPU that could clock higher would
 SLOWED = 0.95  # of the highest clock: below it a busy GPU is held back
@@ -131,7 +132,8 @@ def energy(
         idle: Likewise a time when the device had nothing to do.
 
     Raises:
-        InputError: Samples do not reach over a window, or fewer than 20 are within it.
+        InputError: Samples do not reach over a window, or too few are within it: 20, and 5 of being
+            idle.
     """
     begin, end = window or (min(seconds, default=0.0), max(seconds, default=0.0))
     within = [watt for at, watt in zip(seconds, watts, strict=True) if begin <= at <= end]
@@ -142,7 +144,7 @@ def energy(
         )
     joules = _joules(seconds, watts, (begin, end))
     mean = fmean(within)
-    idle_w = None if idle is None else _joules(seconds, watts, idle) / (idle[1] - idle[0])
+    idle_w = None if idle is None else _idle_watts(seconds, watts, idle)
     return Energy(
         joules=joules,
         seconds=end - begin,
@@ -152,6 +154,18 @@ def energy(
         idle_w=idle_w,
         joules_above_idle=None if idle_w is None else joules - idle_w * (end - begin),
     )
+
+
+def _idle_watts(
+    seconds: Sequence[float], watts: Sequence[float], window: tuple[float, float]
+) -> float:
+    length = window[1] - window[0]
+    count = sum(window[0] <= at <= window[1] for at in seconds)
+    if count < FEWEST_IDLE:
+        raise InputError(
+            f"{count} samples within {length:.3g} s of being idle; its power needs {FEWEST_IDLE}"
+        )
+    return _joules(seconds, watts, window) / length
 
 
 def _joules(seconds: Sequence[float], watts: Sequence[float], window: tuple[float, float]) -> float:
@@ -191,7 +205,9 @@ class Timeline:
 def timeline(samples: Sequence[Sample], interval_ms: float | None = None) -> Timeline:
     """Times by the log's own timestamps; by the interval of its tegrastats where it has none.
 
-    Stamps are whole seconds: several samples with one stamp are spread evenly over its second.
+    Stamps are whole seconds. Several samples with one stamp are spread evenly over its second; the
+    log's first and last seconds are covered in part, so there samples lie one step apart: the
+    interval where it is told, else what the whole seconds show.
     """
     stamps = [sample.stamp for sample in samples]
     if not any(stamps):
@@ -201,8 +217,8 @@ def timeline(samples: Sequence[Sample], interval_ms: float | None = None) -> Tim
     places = [place for place, stamp in enumerate(stamps) if stamp]
     known = [stamp for stamp in stamps if stamp]
     raw = [(stamp - known[0]) / timedelta(seconds=1) for stamp in known]
-    steps = np.diff(_spread(raw))
-    usual = median(steps) if len(steps) else 0.0
+    steps = np.diff(_spread(raw, interval_ms))
+    usual = median_low(steps) if len(steps) > 1 else 0.0
     hole = (steps < 0) | (steps > max(HOLE * usual, PLAIN_HOLE_S))
     at = np.concatenate([[0.0], np.cumsum(np.where(hole, 0.0, steps))])
     seconds: list[float | None] = [None] * len(samples)
@@ -211,9 +227,17 @@ def timeline(samples: Sequence[Sample], interval_ms: float | None = None) -> Tim
     return Timeline(seconds=tuple(seconds), holes=int(hole.sum()))
 
 
-def _spread(raw: Sequence[float]) -> list[float]:
+def _spread(raw: Sequence[float], interval_ms: float | None) -> list[float]:
     counted = [(at, len(list(alike))) for at, alike in groupby(raw)]
-    return [at + place / count for at, count in counted for place in range(count)]
+    inner = [count for _, count in counted[1:-1]]
+    step = interval_ms / 1000 if interval_ms else 1 / max(1, median_low(inner or [0]))
+    step = min(step, 1 / max(count for _, count in counted))
+    found = [at + place / count for at, count in counted[1:-1] for place in range(count)]
+    (first, opening), (last, closing) = counted[0], counted[-1]
+    follows = len(counted) > 1 and counted[1][0] == first + 1
+    begin = first + 1 - opening * step if follows else first
+    found = [begin + place * step for place in range(opening)] + found
+    return found + [last + place * step for place in range(closing)] * (len(counted) > 1)
 
 
 def gpu_clock(samples: Sequence[Sample], cap_mhz: int | None = None) -> GpuClock | None:

@@ -63,7 +63,7 @@ class Raw:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class Asked:
     """What was asked for. ``no_rails`` is what to tell where the device gives no power."""
 
     key: str
@@ -100,7 +100,7 @@ class _Series:
     rails: tuple[str, ...]
 
 
-def result_of(raw: Raw, board: Board, setting: Setting, notes: Sequence[str]) -> JetsonResult:
+def result_of(raw: Raw, board: Board, asked: Asked, notes: Sequence[str]) -> JetsonResult:
     """The measurement behind what the runner read.
 
     Raises:
@@ -112,18 +112,18 @@ def result_of(raw: Raw, board: Board, setting: Setting, notes: Sequence[str]) ->
     middle = sorted(range(len(medians)), key=medians.__getitem__)[(len(medians) - 1) // 2]
     times, repeat = repeats[middle]
     run = _run(repeat, where)
-    window = _window(repeat, run, setting.warmup_s)
+    window = _window(repeat, run, asked.warmup_s)
     samples = [(at, parse_line(line)) for at, line in raw.tegrastats]
     lines = [(at, sample) for at, sample in samples if sample is not None]
-    found, series, why = _energy(raw, lines, window, setting.no_rails)
-    told = [*notes, *_disturbed(raw, medians, lines, window, setting.mode)]
+    found, series, why = _energy(raw, lines, window, asked.no_rails)
+    told = [*notes, *_disturbed(raw, medians, lines, window, asked.mode)]
     spread, queries = times.spreads[COMPUTE], times.queries
     return JetsonResult(
         measurement=Measurement(
-            key=setting.key,
+            key=asked.key,
             device=board.name,
-            precision=setting.precision,
-            size=setting.size,
+            precision=asked.precision,
+            size=asked.size,
             p50_ms=_ms(spread.median_ms),
             p90_ms=spread.percentiles_ms["90"],
             p99_ms=spread.percentiles_ms["99"],

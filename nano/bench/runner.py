@@ -57,6 +57,8 @@ GPU_LOAD = re.compile(r"GR3D_FREQ (\d{1,3})%")
 FIRST_SAMPLE_S = 10.0
 MOST_IDLE_PERCENT = 20  # a desktop draws a little; above, someone computes
 TIMES = ("latencyMs", "computeMs")
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+GONE = threading.Event()  # whoever started this no longer listens
 
 
 class Failed(Exception):
@@ -174,8 +176,10 @@ def only_one(root: str) -> "Iterator[None]":
         raise Failed("lock", holder(root) or "someone") from taken
     try:
         # Only its owner can sign a file in /tmp; another's turn is then told without a name.
-        with contextlib.suppress(OSError), open(path, "w") as file:
-            file.write("{} since {}".format(pwd.getpwuid(os.geteuid()).pw_name, time.ctime()))
+        with contextlib.suppress(OSError):
+            writable = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW)
+            with open(writable, "w") as file:
+                file.write("{} since {}".format(pwd.getpwuid(os.geteuid()).pw_name, time.ctime()))
         yield
     finally:
         os.close(handle)
@@ -322,6 +326,7 @@ def power_mode(plan: "dict[str, Any]") -> "Iterator[None]":
         enter(wanted["name"], wanted["id"], "mode")
         yield
     finally:
+        undisturbed()
         if mode_now() != before["name"]:
             enter(before["name"], before["id"], "mode back")
 
@@ -340,6 +345,7 @@ def pinned_clocks() -> "Iterator[str | None]":
             code, text = output([*sudo(), "jetson_clocks"])
             yield None if code == 0 else text.strip() or "jetson_clocks failed"
         finally:
+            undisturbed()
             code, text = output([*sudo(), "jetson_clocks", "--restore", kept])
             if code != 0:
                 raise Failed("clocks back", text)
@@ -439,7 +445,7 @@ def measured(plan: "dict[str, Any]") -> "dict[str, Any]":
 def measure(folder: str) -> int:
     """The plan comes as one line; the end of the input, or a signal, ends everything."""
     plan = json.loads(sys.stdin.readline())
-    for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    for one in SIGNALS:
         signal.signal(one, stop)
     threading.Thread(target=watch_input, daemon=True).start()
     try:
@@ -448,6 +454,8 @@ def measure(folder: str) -> int:
                 if hashlib.sha256(file.read()).hexdigest() != plan["sha256"]:
                     raise Failed("upload", "the model did not arrive as it was sent")
             result = measured(plan)
+        if GONE.is_set():
+            raise Stop
         with open("result.json", "w") as file:
             json.dump(result, file)
     except Failed as failed:
@@ -464,16 +472,22 @@ def measure(folder: str) -> int:
 
 
 def stop(number: int, frame: Any) -> None:
-    """Only the first signal counts: what undoes the changes is not to be disturbed."""
-    for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(one, signal.SIG_IGN)
+    """Only the first signal counts."""
+    undisturbed()
     raise Stop
+
+
+def undisturbed() -> None:
+    """From here on changes are undone, which no signal is to cut short."""
+    for one in SIGNALS:
+        signal.signal(one, signal.SIG_IGN)
 
 
 def watch_input() -> None:
     """Whoever started this keeps its input open as long as they listen."""
     while os.read(sys.stdin.fileno(), 1024):
         pass
+    GONE.set()
     os.kill(os.getpid(), signal.SIGHUP)
 
 

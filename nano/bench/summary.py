@@ -139,6 +139,11 @@ def _energy(
             "tell; --interval MS gives times to a log without timestamps"
         )
     first = seconds[0]
+    if not idle_s < seconds[-1] - first:
+        raise InputError(
+            f"{where}: --idle {idle_s:g}: the log is {seconds[-1] - first:.4g} s long, so nothing"
+            " is left to measure after that"
+        )
     busy, idle = (first + idle_s, seconds[-1]), (first, first + idle_s)
     try:
         return energy(seconds, watts, window=busy, idle=idle)

@@ -142,7 +142,9 @@ def prepare_study(options: argparse.Namespace) -> None:
     from nano.data.pictures import evenly_spaced, preview
     from nano.data.sets import SPLIT_NAMES, bad_share, source
     from nano.files import write_bytes
+    from nano.memory import keep_freed_memory
 
+    keep_freed_memory()
     table, base = table_of(options)
     folder = options.cache or default_cache()
     for split in SPLIT_NAMES:

@@ -25,7 +25,6 @@ from nano.data.locks import alone
 from nano.data.readers import bad_frames, one_thread_each, start_worker
 from nano.errors import DataError, OutputError
 from nano.machine import available_memory, cores
-from nano.memory import keep_freed_memory
 from nano.signals import signals_held
 
 # What a process needs beside the frame, and per pixel of the image; measured at 375x1242 and
@@ -235,7 +234,6 @@ def _outcomes(source: FilledSource, processes: int) -> Generator[tuple[State, st
 def _serve(connection: Connection, source: FilledSource) -> None:
     """Fill the frames whose numbers come, one at a time, until the parent is gone."""
     start_worker()
-    keep_freed_memory()
     while True:
         try:
             index = connection.recv()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from nano.data.fit import Fitted, fit
 from nano.data.sample import Source
 from nano.errors import DataError
+from nano.memory import keep_freed_memory
 
 LISTED = 20  # bad frames spelt out in a message
 CHUNK = 8  # frames a worker reads at a time: few enough that little is in flight
@@ -121,7 +122,8 @@ def _read_given(chunk: range) -> list[Fitted | Bad]:
 
 
 def start_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when it ends, even by SIGKILL."""
+    """Leave Ctrl-C to the parent, end when it ends, even by SIGKILL, and keep freed memory."""
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

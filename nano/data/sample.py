@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -145,3 +146,12 @@ class DepthSet:
 def network_input(images: torch.Tensor) -> torch.Tensor:
     """uint8 images B x 3 x H x W as the float32 the networks read: (x / 255 - mean) / std."""
     return images.float().mul_(1 / (255 * INPUT_STD)).sub_(INPUT_MEAN / INPUT_STD)
+
+
+def borrowed(array: NDArray[Any]) -> torch.Tensor:
+    """A tensor over the array's own memory, to be read only: a memory map cannot be written."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(np.asarray(array))

@@ -30,6 +30,7 @@ instead, with ``gap`` frames before it that belong to neither.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -210,6 +211,18 @@ def _measured(
     if isinstance(table, NyuTable):
         return nyu_source(root, split, table.splits)
     return folder_source(root, split)
+
+
+def lacking(source: Source) -> dict[str, int]:
+    """Frames of the split's list that have no truth on this disk and are not of the source.
+
+    Returns:
+        How many, by reason. KITTI's lists alone name frames; of other sets what is lacking is a
+        frame of the source that cannot be read, or a scene whose frames nobody knows.
+    """
+    if not isinstance(source, KittiSource):
+        return {}
+    return dict(Counter(reason for _, reason in source.left_out))
 
 
 def _filled_label(table: KittiTable | DdadTable | NyuTable | FolderTable, base: Path) -> str:

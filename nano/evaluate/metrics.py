@@ -34,17 +34,26 @@ def sample_bilinear(
         Metres, float64.
     """
     height, width = depth.shape
-    row, column = np.divmod(index, size[1])
+    row, column = rows_and_columns(index, size[1])
     up, lower_weight = _neighbours(size[0], height)
     left, right_weight = _neighbours(size[1], width)
     lower_weight, right_weight = lower_weight.take(row), right_weight.take(column)
     down, right = (width if height > 1 else 0), (1 if width > 1 else 0)
-    corner = (up * width).take(row) + left.take(column)
+    corner = (up * width).take(row)
+    corner += left.take(column)
     flat = np.ascontiguousarray(depth).ravel()
     upper = _between(flat.take(corner), flat.take(corner + right), right_weight)
     corner += down
     lower = _between(flat.take(corner), flat.take(corner + right), right_weight)
     return _between(upper, lower, lower_weight)
+
+
+def rows_and_columns(
+    index: Int[np.ndarray, " M"], width: int
+) -> tuple[Int[np.ndarray, " M"], Int[np.ndarray, " M"]]:
+    """Of flat pixels of a map this wide; several times faster than numpy's ``divmod``."""
+    row = index // np.asarray(width, index.dtype)
+    return row, index - row * np.asarray(width, index.dtype)
 
 
 @lru_cache(maxsize=16)  # a split has a handful of sizes
@@ -61,7 +70,9 @@ def _neighbours(target: int, source: int) -> tuple[NDArray[np.intp], NDArray[np.
 def _between(
     first: NDArray[np.floating], second: NDArray[np.floating], weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    mixed: NDArray[np.float64] = first * (1 - weight) + second * weight
+    mixed: NDArray[np.float64] = np.subtract(second, first, dtype=np.float64)
+    mixed *= weight
+    mixed += first
     return mixed
 
 
@@ -74,7 +85,8 @@ def bounded(
     the minimum; the truth is masked by the range, never clipped.
     """
     if protocol.median_scaling:
-        prediction = prediction * (np.median(truth) / np.median(prediction))
+        medians = [np.median(depth.astype(np.float64)) for depth in (truth, prediction)]
+        prediction = prediction * (medians[0] / medians[1])
     low, high = protocol.min_depth_m, protocol.max_depth_m
     return np.fmin(np.fmax(prediction, low), high)  # fmax(nan, low) is low
 
@@ -92,8 +104,8 @@ def depth_metrics(
     count = len(g)
     difference = np.abs(p - g)
     relative = difference / g
-    log_difference = np.log(p) - np.log(g)
     ratio = np.maximum(p, g) / np.minimum(p, g)
+    log_ratio = np.log(ratio)  # |ln p - ln g|
     return {
         "delta1": int(np.count_nonzero(ratio < DELTA)) / count,
         "delta2": int(np.count_nonzero(ratio < DELTA**2)) / count,
@@ -101,6 +113,6 @@ def depth_metrics(
         "abs_rel": float(relative.sum()) / count,
         "sq_rel": float(difference @ relative) / count,
         "rmse": math.sqrt(float(difference @ difference) / count),
-        "rmse_log": math.sqrt(float(log_difference @ log_difference) / count),
-        "log10": float(np.abs(log_difference).sum()) / count / math.log(10.0),
+        "rmse_log": math.sqrt(float(log_ratio @ log_ratio) / count),
+        "log10": float(log_ratio.sum()) / count / math.log(10.0),
     }

@@ -51,12 +51,12 @@ def panel_of(
     protocol: Protocol,
     path: Path,
     *,
-    images: int = 4,
+    chosen: Sequence[int] | None = None,
     title: str = "",
     device: str = "cpu",
 ) -> None:
-    """Predict a few evenly spaced images of ``data`` and write their panel as a PNG."""
-    chosen = evenly_spaced(len(data), images)
+    """Predict the chosen images of ``data``, or four evenly spaced, and write their panel."""
+    chosen = evenly_spaced(len(data), 4) if chosen is None else chosen
     depths = predict(network, target, data.images[chosen], flip=protocol.flip, device=device)
     write_bytes(path, panel(data, chosen, depths, protocol, title=title))
 

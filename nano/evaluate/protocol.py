@@ -12,6 +12,7 @@ from nano.data.file_tables import FolderTable
 from nano.data.manifest import read_manifest
 from nano.data.sets import AnyTable, root_of
 from nano.errors import DataError
+from nano.evaluate.metrics import rows_and_columns
 from nano.records import Protocol
 
 ROAD_RANGE_M = (1e-3, 80.0)  # KITTI Eigen; not 0, whose logarithm is infinite
@@ -114,7 +115,7 @@ def counted(
     depth = truth[inside]
     kept = (depth > protocol.min_depth_m) & (depth < protocol.max_depth_m)
     if (columns.start, columns.stop) != (0, size[1]):
-        column = index[inside] % size[1]
+        _, column = rows_and_columns(index[inside], size[1])
         kept &= (column >= columns.start) & (column < columns.stop)
     keep[inside] = kept
     return keep

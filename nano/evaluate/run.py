@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from nano.data.sample import DepthSet, network_input
+from nano.data.sample import DepthSet, borrowed, network_input
 from nano.errors import DataError
 from nano.evaluate.metrics import bounded, depth_metrics, sample_bilinear
 from nano.evaluate.protocol import counted
@@ -111,7 +111,7 @@ def predict(
     decode = TARGETS[target].decode
     network.to(device)
     with _measuring(network):
-        image = network_input(torch.from_numpy(np.array(images)).to(device))
+        image = network_input(borrowed(images).to(device))
         depth: Tensor = decode(network(image))
         if flip:
             depth = (depth + decode(network(image.flip(-1))).flip(-1)) / 2

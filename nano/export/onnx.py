@@ -106,14 +106,15 @@ def _record(
     weights: torch.nn.Module, size: tuple[int, int], form: Form
 ) -> tuple[Recorder, torch.Tensor, torch.Tensor]:
     """Run the network on the meta device and note what it runs."""
-    network = copy.deepcopy(weights).to("meta")
-    image = torch.empty(
-        form.batch or 1, 3, *size, device="meta", dtype=getattr(torch, form.precision)
-    )
-    named = chain(network.named_parameters(), network.named_buffers())
-    recorder = Recorder([(INPUT, image), *named])
-    with torch.no_grad(), recorder:
-        output = network(image)
+    # Within inference mode torch would hand on operators before it takes them apart.
+    with torch.inference_mode(False), torch.no_grad():
+        network = copy.deepcopy(weights).to("meta")
+        shape = (form.batch or 1, 3, *size)
+        image = torch.empty(shape, device="meta", dtype=getattr(torch, form.precision))
+        named = chain(network.named_parameters(), network.named_buffers())
+        recorder = Recorder([(INPUT, image), *named])
+        with recorder:
+            output = network(image)
     made = [node.output[0] for node in recorder.nodes]
     del recorder.nodes[made.index(recorder.name(output)) + 1 :]  # heads that only training reads
     recorder.nodes[-1].output[0] = OUTPUT
@@ -182,6 +183,11 @@ def read_onnx(path: Path) -> onnx.ModelProto:
 def metadata_of(made: onnx.ModelProto) -> dict[str, str]:
     """What the file tells about itself."""
     return {each.key: each.value for each in made.metadata_props}
+
+
+def add_metadata(made: onnx.ModelProto, **told: str) -> None:
+    """Set entries of the metadata, the others stay."""
+    onnx.helper.set_model_props(made, metadata_of(made) | told)
 
 
 def _listed(names: Any) -> str:

@@ -63,6 +63,16 @@ def decode_inverse(output: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return far / _at_least_float32(output).clamp(1.0, far / near)
 
 
+def encode_metres(depth_m: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The depth itself, as FastDepth's authors train it."""
+    return _at_least_float32(depth_m).clamp(*LOG_RANGE_M)
+
+
+def decode_metres(output: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The output itself."""
+    return _at_least_float32(output).clamp(*LOG_RANGE_M)
+
+
 def _at_least_float32(values: Tensor) -> Tensor:
     # Metres in bfloat16 would keep two digits, and delta1 would see it.
     return values.to(torch.promote_types(values.dtype, torch.float32))
@@ -73,6 +83,7 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target(name="log", encode=encode_log, decode=decode_log),
         Target(name="inverse", encode=encode_inverse, decode=decode_inverse),
+        Target(name="metres", encode=encode_metres, decode=decode_metres),
         Target(name="ordinal", encode=encode_ordinal, decode=decode_ordinal, outputs=2 * DECISIONS),
     )
 }
@@ -84,10 +95,15 @@ def target_for(outputs: int, name: str | None = None) -> Target:
     Raises:
         DataError: There is no such target, or it reads another number of outputs.
     """
-    fitting = [target.name for target in TARGETS.values() if target.outputs == outputs]
-    if name is not None and name not in fitting:
+    names = fitting(outputs)
+    if name is not None and name not in names:
         raise DataError(
             f"target {name!r}: the network writes {outputs} numbers a pixel, which"
-            f" {' or '.join(map(repr, fitting))} can mean"
+            f" {' or '.join(map(repr, names))} can mean"
         )
-    return TARGETS[name or fitting[0]]
+    return TARGETS[name or names[0]]
+
+
+def fitting(outputs: int) -> list[str]:
+    """Names of the targets that read ``outputs`` numbers a pixel, the usual one first."""
+    return [target.name for target in TARGETS.values() if target.outputs == outputs]

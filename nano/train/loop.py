@@ -12,7 +12,7 @@ from torch import nn
 from nano.data.sample import DepthSet
 from nano.errors import DataError, NanoError, StudyError
 from nano.networks.catalog import Architecture
-from nano.networks.target import TARGETS
+from nano.networks.target import TARGETS, fitting
 from nano.train.checkpoint import write_checkpoint
 from nano.train.losses import truth_at
 from nano.train.precision import denormals_flushed
@@ -120,10 +120,9 @@ def check_outputs(design: Architecture, recipe: Recipe) -> None:
     """A StudyError unless the network writes what the recipe's target reads."""
     wanted = TARGETS[recipe.target].outputs
     if design.outputs != wanted:
-        fitting = [name for name, one in TARGETS.items() if one.outputs == design.outputs]
         raise StudyError(
             f"target {recipe.target!r} reads {wanted} numbers a pixel, but the network writes"
-            f" {design.outputs}: use target {' or '.join(map(repr, fitting))}"
+            f" {design.outputs}: use target {' or '.join(map(repr, fitting(design.outputs)))}"
         )
 
 

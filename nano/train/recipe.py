@@ -68,7 +68,7 @@ class Recipe:
     batch: int = 16
     accumulate: int = 1
     steps: int = 600
-    target: Literal["log", "inverse", "ordinal"] = "log"
+    target: Literal["log", "inverse", "metres", "ordinal"] = "log"
     loss: Literal["log-l1", "l1", "densedepth", "ordinal"] = "log-l1"
     ssim_weight: float = 0.0
     gradient_weight: float = 0.0
@@ -107,7 +107,7 @@ class Recipe:
 
     def _check_loss(self) -> None:
         defined_on = {"log-l1": ("log",), "densedepth": ("inverse",), "ordinal": ("ordinal",)}
-        wanted = defined_on.get(self.loss, ("log", "inverse"))
+        wanted = defined_on.get(self.loss, ("log", "inverse", "metres"))
         if self.target not in wanted:
             raise StudyError(
                 f"recipe loss = {self.loss!r} with target = {self.target!r}:"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -131,10 +133,42 @@ def test_a_clock_that_jumps_leaves_a_hole_of_no_length(jump: int) -> None:
     assert line.length == 8.0
 
 
-def test_the_interval_counts_only_where_no_line_has_a_stamp() -> None:
+def test_the_interval_gives_times_where_no_line_has_a_stamp() -> None:
     assert timeline(samples_of(tegrastats_log([1.0] * 5)), 500).length == 2.0
     assert timeline(samples_of(tegrastats_log([1.0] * 5)), None).length is None
-    assert timeline(samples_of(tegrastats_log([1.0] * 5, first_second=0)), 500).length == 4.0
+    assert timeline(samples_of(tegrastats_log([1.0] * 5, first_second=0)), 1000).length == 4.0
+
+
+@settings(deadline=None)
+@given(
+    phase_ms=st.integers(0, 999), step_ms=st.sampled_from([100, 125, 250]), extra=st.integers(0, 60)
+)
+def test_seconds_that_are_covered_in_part_are_not_stretched(
+    phase_ms: int, step_ms: int, extra: int
+) -> None:
+    count = 3000 // step_ms + extra
+    line = tegrastats_log([10.0], first_second=0).splitlines()[0]
+    taken = [phase_ms + step_ms * number for number in range(count)]
+    stamped = [
+        f"{datetime(2026, 1, 1) + timedelta(seconds=ms // 1000):%m-%d-%Y %H:%M:%S} {line[20:]}"
+        for ms in taken
+    ]
+    for interval in (None, step_ms):
+        found = timeline(samples_of("\n".join(stamped)), interval).length
+        assert found == pytest.approx((count - 1) * step_ms / 1000, abs=step_ms / 1000 + 1e-9)
+
+
+def test_a_clock_set_after_two_samples_is_a_hole() -> None:
+    early = tegrastats_log([10.0] * 2, first_second=0).splitlines()
+    late = tegrastats_log([10.0] * 2, first_second=80_000).splitlines()
+    line = timeline(samples_of("\n".join([early[0], early[0], *late])))
+    assert line.holes == 1
+    assert line.length is not None and line.length < 3
+
+
+def test_a_moment_is_no_measure_of_being_idle() -> None:
+    with pytest.raises(InputError, match=r"2 samples within 1 s of being idle; .* needs 5"):
+        energy(list(range(40)), [1.0] * 40, window=(1, 39), idle=(0, 1))
 
 
 def gpu_lines(*clocks: tuple[int, int]) -> list[Sample]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from made_up_board import board
 from made_up_logs import AGX_ORIN, AGX_XAVIER_NO_ROOT
 
 from nano.bench.nvpmodel import Mode
-from nano.bench.raw import Raw, RawRepeat, Setting, result_of
+from nano.bench.raw import Asked, Raw, RawRepeat, result_of
 from nano.errors import InputError
 
-from .test_board import board
-
 AT = 1000.0  # the device's clock has no meaning
-SETTING = Setting(
+ASKED = Asked(
     key="0123456789ab",
     size=(384, 1280),
     precision="fp16",
@@ -63,11 +62,11 @@ RAW = Raw(
 
 
 def notes(raw: Raw) -> str:
-    return "\n".join(result_of(raw, board(), SETTING, []).measurement.notes)
+    return "\n".join(result_of(raw, board(), ASKED, []).measurement.notes)
 
 
 def test_energy_is_that_of_the_timed_window_per_image() -> None:
-    found = result_of(RAW, board(), SETTING, []).measurement
+    found = result_of(RAW, board(), ASKED, []).measurement
     assert found.watts == pytest.approx(25)
     assert found.joules == pytest.approx(25 * 4 / 3)  # three queries in 4 s
     assert found.joules_above_idle == pytest.approx(20 * 4 / 3)
@@ -78,14 +77,14 @@ def test_energy_is_that_of_the_timed_window_per_image() -> None:
 def test_rails_read_directly_are_preferred() -> None:
     rows = tuple((at, 9000.0, 1000.0, 500.0) for at, _ in LINES)
     rails = ("VDD_IN", "VDD_CPU_GPU_CV", "VDD_SOC")  # the first holds the others
-    found = result_of(replace(RAW, rails=rails, milliwatts=rows), board(), SETTING, [])
+    found = result_of(replace(RAW, rails=rails, milliwatts=rows), board(), ASKED, [])
     assert found.rails == ("VDD_IN",)
     assert found.measurement.watts == pytest.approx(9)
 
 
 def test_without_rails_there_is_a_latency_and_a_reason_but_no_energy() -> None:
     lines = tuple((at, AGX_XAVIER_NO_ROOT) for at, _ in LINES)
-    found = result_of(replace(RAW, tegrastats=lines), board(), SETTING, []).measurement
+    found = result_of(replace(RAW, tegrastats=lines), board(), ASKED, []).measurement
     assert found.p50_ms == 20
     assert (found.watts, found.joules, found.joules_above_idle) == (None, None, None)
     assert found.notes == ("energy not measured: it tells no rails",)
@@ -103,7 +102,7 @@ def test_without_a_begin_there_is_no_window() -> None:
 
 def test_the_middle_repeat_is_reported_and_all_are_told() -> None:
     raw = replace(RAW, repeats=tuple(repeat(AT + 11, ms) for ms in (30.0, 20.0, 25.0)))
-    found = result_of(raw, board(), SETTING, [])
+    found = result_of(raw, board(), ASKED, [])
     assert (found.measurement.p50_ms, found.medians_ms) == (25.0, (30.0, 20.0, 25.0))
     assert found.measurement.notes == ("medians of the repeats differ: 30, 20, 25 ms",)
 
@@ -137,10 +136,10 @@ def test_lines_of_another_module_s_rails_are_no_total() -> None:
 def test_times_without_computing_are_refused(times: tuple[dict[str, float], ...]) -> None:
     raw = replace(RAW, repeats=(replace(RAW.repeats[0], times=times),))
     with pytest.raises(InputError, match="trtexec"):
-        result_of(raw, board(), SETTING, [])
+        result_of(raw, board(), ASKED, [])
 
 
 def test_a_log_that_was_cut_is_refused() -> None:
     raw = replace(RAW, repeats=(replace(RAW.repeats[0], lines=RAW.repeats[0].lines[:-1]),))
     with pytest.raises(InputError, match="no PASSED at its end"):
-        result_of(raw, board(), SETTING, [])
+        result_of(raw, board(), ASKED, [])

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pytest
+from kitti_trees import write_depth, write_image
 from PIL import Image
 
+from nano.data.splits import Drive, Frame, eigen_test, eigen_test_annotated
 from nano.design.presets import PRESETS, preset
 from nano.errors import DataError, InputError, StudyError
 from nano.evaluate.__main__ import main
@@ -79,9 +83,84 @@ def test_table_per_image_averages_to_the_accuracy(
         assert opened.format == "PNG"
 
 
+def test_json_and_text_say_the_same_intervals_and_counts(
+    model: Path, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [str(model), "--data", str(study), "--cache", str(tmp_path)]
+    assert main([*options, "--json"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert (plain["images"], plain["skipped"], plain["left_out"]) == (4, 0, {})
+    assert main(options) == 0
+    text = capsys.readouterr().out
+    assert text.endswith("4 of 4 frames compared\n")
+    assert "95 %: bootstrap over images, 2000 draws, seed 0" in text
+    for name in METRICS:
+        low, high = plain["interval95"][name]
+        assert low <= plain[name] <= high
+        assert re.search(rf"{name} .*95 %: {low:.4f} to {high:.4f}\n", text), name
+
+
+def test_worst_images_are_shown_in_place_of_evenly_spaced_ones(
+    model: Path, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [str(model), "--data", str(study), "--cache", str(tmp_path), "--split", "validation"]
+    heights = []
+    for count in ("1", "2", "3"):
+        assert main([*options, "--panel", str(tmp_path / "p.png"), "--worst", count]) == 0
+        with Image.open(tmp_path / "p.png") as opened:
+            heights.append(opened.height)
+    assert heights[2] - heights[1] == heights[1] - heights[0] > 0
+
+
+def disk(root: Path, frames: Iterable[Frame], annotated: Collection[Frame]) -> Path:
+    """A KITTI disk with these images and, of those annotated, maps; all of them links to one."""
+    image, depth = write_image(root / "image.png"), write_depth(root / "depth.png")
+    for frame in frames:
+        drive = root / frame.drive.date / frame.drive.folder
+        files = {"image_02/data": image}
+        if frame in annotated:
+            files |= {"proj_depth/groundtruth/image_02": depth}
+        for folder, file in files.items():
+            (drive / folder).mkdir(parents=True, exist_ok=True)
+            (drive / folder / f"{frame.index:010d}.png").hardlink_to(file)
+    return root
+
+
+def test_frames_without_truth_are_counted_and_said(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drive = Drive("2011_09_26", 777)
+    frames = [Frame(drive=drive, index=i, camera=2) for i in range(14)]
+    root = disk(tmp_path / "kitti", frames, frames[5:9])
+    study = tmp_path / "study.toml"
+    study.write_text(f'[data]\nset = "kitti"\nroot = ["{root}"]\ntest = ["{drive.folder}"]\n')
+    options = [str(model), "--data", str(study), "--cache", str(tmp_path / "cache")]
+    assert main([*options, "--json"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert (plain["images"], plain["skipped"]) == (4, 0)
+    assert list(plain["left_out"].values()) == [10]
+    assert main(options) == 0
+    said = capsys.readouterr().out
+    assert "4 of 14 frames compared; left out: 10 with no annotated map (KITTI made none" in said
+
+
+@pytest.mark.slow
+def test_of_the_697_on_a_complete_disk_652_are_compared_and_45_said(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = disk(tmp_path / "kitti", eigen_test(), set(eigen_test_annotated()))
+    study = tmp_path / "study.toml"
+    study.write_text(f'[data]\nset = "kitti"\nroot = ["{root}"]\ntest = "eigen-test"\n')
+    assert main([str(model), "--data", str(study), "--cache", str(tmp_path / "cache")]) == 0
+    said = capsys.readouterr().out
+    assert "652 of 697 frames compared; left out: 45 with no annotated map (KITTI made" in said
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
+        (["--worst", "3"], InputError, "name its file, --panel PNG"),
+        (["--worst", "0", "--panel", "p.png"], InputError, "'0': a number of images, 1 or more"),
         (["--device", "tpu"], InputError, "use cpu, cuda or cuda:N"),
         (["--data", "kitti"], StudyError, "needs --root FOLDER"),
         (["--data", "scenes", "--root", "x"], StudyError, "--root belongs to --data kitti"),

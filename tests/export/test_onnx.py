@@ -140,6 +140,12 @@ def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_the_caller_s_inference_mode_makes_no_difference() -> None:
+    outside = to_onnx(model(), Form())
+    with torch.inference_mode():
+        assert to_onnx(model(), Form()) == outside
+
+
 def test_exporting_leaves_the_network_as_it_was() -> None:
     one = model()
     before = {name: tensor.clone() for name, tensor in one.network.state_dict().items()}

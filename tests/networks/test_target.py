@@ -9,18 +9,20 @@ from hypothesis import strategies as st
 
 from nano.networks.target import TARGETS
 
-RANGES = {"log": (1e-3, 1e3), "inverse": (1.0, 80.0)}
+RANGES = {"log": (1e-3, 1e3), "inverse": (1.0, 80.0), "metres": (1e-3, 1e3)}
 
 
 def test_every_target_is_known_by_its_name() -> None:
     assert {name: target.name for name, target in TARGETS.items()} == {
         "log": "log",
         "inverse": "inverse",
+        "metres": "metres",
         "ordinal": "ordinal",
     }
     assert {name: target.outputs for name, target in TARGETS.items()} == {
         "log": 1,
         "inverse": 1,
+        "metres": 1,
         "ordinal": 142,
     }
 
@@ -34,6 +36,7 @@ def test_every_target_is_known_by_its_name() -> None:
         ("inverse", 80.0, 1.0),
         ("inverse", 1.0, 80.0),
         ("inverse", 8.0, 10.0),
+        ("metres", 7.5, 7.5),
     ],
 )
 def test_known_pairs(target: str, depth_m: float, output: float) -> None:

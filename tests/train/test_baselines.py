@@ -149,32 +149,41 @@ def test_a_user_s_network_is_measured_without_a_training(
     network = started(BASELINES["fastdepth-pruned"], (64, 96), 3)
     torch.save(network.state_dict(), tmp_path / "mine.pt")
     named = ["fastdepth-pruned", "--weights", str(tmp_path / "mine.pt"), *scenes("64x96")]
-    assert evaluate_main([*named, "--size", "64x96", "--json"]) == 0
+    meant = ["--target", "metres"]
+    assert evaluate_main([*named, *meant, "--size", "64x96", "--json"]) == 0
     told = capsys.readouterr()
     assert "tensors, the whole network" in told.err
     assert json.loads(told.out)["key"] == BASELINES["fastdepth-pruned"].key
     with pytest.raises(InputError, match="target 'ordinal': the network writes 1 numbers"):
         evaluate_main([*named, "--target", "ordinal"])
+    with pytest.raises(InputError, match=r"needs --target.* means: log, inverse, metres"):
+        evaluate_main(named)
     with pytest.raises(InputError, match="needs --size HxW"):
         evaluate_main(["depthnet-tiny", *named[1:]])
     with pytest.raises(InputError, match="fastdepth takes sides that are multiples of 32"):
-        evaluate_main([*named, "--size", "60x96"])
+        evaluate_main([*named, *meant, "--size", "60x96"])
     encoder = {name: tensor for name, tensor in ResNet18().state_dict().items()}
     torch.save(encoder, tmp_path / "encoder.pt")
     partly = ["resnet18", "--weights", str(tmp_path / "encoder.pt"), *scenes("64x96")]
     with pytest.raises(InputError, match="fills only encoder; train the rest first"):
-        evaluate_main(partly)
+        evaluate_main([*partly, "--target", "log"])
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["dorn"], "64x192: dorn takes sides that are multiples of 8 plus 1; nearest 65x193"),
-        (["densedepth", "--size", "60x96"], "densedepth takes .* multiples of 32; nearest 64x96"),
+        (
+            ["dorn"],
+            "64x192: dorn takes sides that are multiples of 8 plus 1, from 9 on; nearest 65x193",
+        ),
+        (
+            ["densedepth", "--size", "60x96"],
+            "densedepth takes .* multiples of 32, from 32 on; nearest 64x96",
+        ),
         (["dorn", "--recipe", "quick"], "reads 1 numbers a pixel, but the network writes 142"),
         (
             ["resnet18", "--recipe", "ordinal"],
-            "the network writes 1: use target 'log' or 'inverse'",
+            "the network writes 1: use target 'log' or 'inverse' or 'metres'",
         ),
         (["resnet18", "--weights", "gone.safetensors"], "gone.safetensors: no such file"),
         (["resnet81"], "perhaps 'resnet18'"),

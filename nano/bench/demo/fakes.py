@@ -19,6 +19,7 @@ SLOWER = {"MAXN": 1.0, "MODE_30W": 1.4, "MODE_15W": 1.9, "MODE_10W": 3.0}  # inv
 BUSY_MW = {"MAXN": 21000, "MODE_30W": 13000, "MODE_15W": 8000, "MODE_10W": 5000}
 IDLE_MW = 2500
 LATENCY_MS = 12.0
+BEGINS = "Starting inference"
 STAMP = "[01/01/2000-00:00:00] [I] "
 MOJIBAKE = b"\xff\xfe\x80 \xc3\x28\n"
 HANG_S = 600.0
@@ -135,19 +136,20 @@ def trtexec(device: Device, words: Sequence[str]) -> int:
 
 def _time(device: Device, options: dict[str, str]) -> None:
     seconds = float(options["duration"])
-    recorded = device.log("trtexec.log")
+    recorded = [line for line in device.log("trtexec.log") or [] if not line.startswith("&&&&")]
+    begin = next((n for n, line in enumerate(recorded, 1) if BEGINS in line), 0)
     latency = LATENCY_MS * SLOWER[device.mode["name"]]
     count = round(1000 * seconds / latency)
     times = [latency * (1 + 0.01 * math.sin(n)) for n in range(count)]
     busy = device.root / "busy"
-    print(f"{STAMP}Starting inference", flush=True)
+    print("\n".join(recorded[:begin] or [f"{STAMP}{BEGINS}"]), flush=True)
     busy.touch()
     try:
         time.sleep(float(options["warmUp"]) / 1000 + seconds)
     finally:
         busy.unlink(missing_ok=True)
     if recorded:
-        print("\n".join(line for line in recorded if not line.startswith("&&&&")))
+        print("\n".join(recorded[begin:]))
     else:
         print(f"{STAMP}Throughput: {count / seconds:g} qps")
         print(f"{STAMP}Total Host Walltime: {seconds:g} s")

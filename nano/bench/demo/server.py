@@ -30,6 +30,7 @@ LOOPBACK = "127.0.0.1"
 KEY = "ssh-ed25519"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CHUNK = 65536
+LAST_WORDS_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,7 @@ class _Server:
         self.ready = threading.Event()
         self._folder, self._faults = folder, faults
         self._over = asyncio.Event()
+        self._running: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self) -> None:
@@ -108,6 +110,8 @@ class _Server:
             self._configure(listener.get_port(), host.export_public_key().decode())
             self.ready.set()
             await self._over.wait()
+        if self._running:  # a command that was cut still undoes what it changed
+            await asyncio.wait(self._running, timeout=LAST_WORDS_S)
 
     def end(self) -> None:
         """Stop serving."""
@@ -131,6 +135,10 @@ class _Server:
 
     async def _serve(self, process: Any) -> None:
         self.commands.append(process.command)
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         fault = self._faults.get(len(self.commands), Fault(kind="none"))
         match fault:
             case Fault(kind="cut", at=b""):
