@@ -143,3 +143,11 @@ def as_svg(figure: Figure, name: str, label: str, tips: Mapping[str, str] | None
     opening = tag("svg", role="img", aria_label=label, class_="figure").removesuffix("></svg>")
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     return Html(f"{opening} {box.group(0)} {names}>{rest.strip()}")
+
+
+def standing_alone(svg: Html) -> str:
+    """A figure of `as_svg` as a file of its own: the colours of the light page, on its paper."""
+    text = str(svg)
+    for colour, variable in VARIABLES.items():
+        text = text.replace(f"var(--{variable})", colour)
+    return text.replace("<svg ", f'<svg style="background: {PAPER}" ', 1)
