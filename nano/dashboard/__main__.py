@@ -9,6 +9,7 @@ apart, the card shows the best feasible trial, each trial has its files, the stu
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,17 +92,21 @@ def opened(place: str, storage: str | None) -> tuple[View, Shelf | None, str]:
         if not storage and not (folder.path / "study.db").is_file():
             raise RunError(f"{place}: has no study.db; is the study kept elsewhere? --storage URL")
         url = storage or folder.storage_url
-    name = folder.run().get("study") if folder else None
+    name = str(folder.run().get("study", "")) if folder else ""
     shelf = Shelf(folder.path) if folder and name else None
-    view = View(get_storage(open_storage(url, create=False)), shelf, str(name or ""))
+    view = View(get_storage(open_storage(url, create=False)), shelf, name)
     studies = view.get_all_studies()
     if not studies:
         raise RunError(f"{place if folder else redacted(url)}: holds no study of nano.explore")
-    known = {study.study_name: study._study_id for study in studies}
-    if name and name not in known:
-        raise RunError(f"{place}: is of study {name!r}, which that storage does not hold")
-    chosen = known[name] if name else studies[0]._study_id if len(studies) == 1 else None
-    return view, shelf, f"/studies/{chosen}" if chosen else ""
+    if not name:
+        return view, shelf, f"/studies/{studies[0]._study_id}" if len(studies) == 1 else ""
+    try:
+        return view, shelf, f"/studies/{view.get_study_id_from_name(name)}"
+    except KeyError as missing:
+        told = reprlib.repr(name)
+        raise RunError(
+            f"{place}: is of study {told}, which that storage does not hold"
+        ) from missing
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class Shelf:
         drawn = [_CURVE] if "curve.csv" in there else []
         return dict(_described(f"{home}/{name}", name) for name in [*there[:1], *drawn, *there[1:]])
 
-    def open_reader(self, artifact_id: str) -> BinaryIO:
+    def open_reader(self, artifact_id: str) -> io.BufferedIOBase:
         """The content behind a name.
 
         Raises:

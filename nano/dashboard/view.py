@@ -58,9 +58,9 @@ class View(BaseStorage):
         return [self._shown_study(study) for study in self._ours()]
 
     def get_study_id_from_name(self, study_name: str) -> int:
-        """By the name as shown."""
+        """By the name as shown, or as stored."""
         for study in self._ours():
-            if _shown_name(study) == study_name:
+            if study_name in (_shown_name(study), study.study_name):
                 return study._study_id
         raise KeyError(study_name)
 
@@ -227,8 +227,10 @@ def _stored_note(attributes: Mapping[str, Any]) -> str:
 def _shown_trial(stored: FrozenTrial) -> FrozenTrial:
     """With the list of constraints, and a few plain values in place of whole records."""
     trial = copy.copy(stored)
-    named = stored.constraints
-    trial.system_attrs = {**stored.system_attrs, _CONSTRAINTS: [named[name] for name in named]}
+    margins = list(stored.constraints.values())
+    if stored.state == TrialState.PRUNED:
+        margins.append(1.0)  # what it would have met was only foreseen: it is drawn infeasible
+    trial.system_attrs = {**stored.system_attrs, _CONSTRAINTS: margins}
     evaluation, problem = _evaluation(stored)
     if evaluation is not None:
         trial.user_attrs = _told(evaluation)
@@ -252,7 +254,7 @@ def _evaluation(trial: FrozenTrial) -> tuple[Evaluation | None, str]:
 def _told(evaluation: Evaluation) -> dict[str, Any]:
     """What a table of trials should show of an evaluation; numbers can be sorted by."""
     accuracy = to_plain(evaluation.accuracy) if evaluation.accuracy else {}
-    told = {
+    told: dict[str, Any] = {
         "feasible": "yes" if evaluation.feasible else "no",
         "delta1": accuracy.get("delta1"),
         "abs_rel": accuracy.get("abs_rel"),
@@ -266,4 +268,5 @@ def _told(evaluation: Evaluation) -> dict[str, Any]:
         "origin": evaluation.origin,
         "key": evaluation.key,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in told.items()}
+    return {name: value for name, value in rounded.items() if value is not None}

@@ -49,11 +49,13 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
     except (OutputError, RunError):
         raise
     except Exception as error:
-        raise RunError(f"storage {redacted(url)}: cannot be opened: {told(error)}") from error
+        raise RunError(f"storage {redacted(url)}: cannot be opened: {_told(error)}") from error
 
 
-def told(error: Exception) -> str:
-    """The first line of what a database says, for a person."""
+def _told(error: BaseException) -> str:
+    """The first line of what the database itself says, deep in the chain, for a person."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
     if "version_info" in first and ("no such table" in first or "does not exist" in first):
         return "it holds no studies"  # the first table that Optuna looks for

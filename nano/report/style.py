@@ -150,4 +150,7 @@ def standing_alone(svg: Html) -> str:
     text = str(svg)
     for colour, variable in VARIABLES.items():
         text = text.replace(f"var(--{variable})", colour)
-    return text.replace("<svg ", f'<svg style="background: {PAPER}" ', 1)
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+    assert box is not None  # `as_svg` writes one, in points
+    shown = f'width="{box[1]}pt" height="{box[2]}pt" style="background: {PAPER}"'
+    return text.replace("<svg ", f"<svg {shown} ", 1)
