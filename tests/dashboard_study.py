@@ -27,6 +27,7 @@ SIZE = (32, 96)
 REQUIRE = {"delta1": ">= 0.5 + 0.01", "abs_rel": "<= 0.4"}
 ABOUT = "<script>alert(1)</script> [x](javascript:alert(1)) | cell\n# heading"
 CURVE = "stage,step,images,loss,learning_rate\nfinal,1,4,0.9,0.1\nfinal,2,8,0.5,0.1\n"
+PANEL = (255, 0, 128)  # a colour that the dashboard's own pages do not have
 
 # delta1 and AbsRel of each trial, and the reason why it ended early. The best score misses a bound.
 SEEN = ((0.55, 0.3, None), (0.95, 0.41, None), (0.52, 0.35, None), (0.8, 0.2, "not among the best"))
@@ -70,7 +71,7 @@ def write_study(
 
 def _write_files(run: RunFolder, done: Evaluation) -> None:
     run.write_evaluation(done)
-    Image.new("RGB", (8, 4), (done.number, 0, 0)).save(run.trial(done.number) / "panel.png")
+    Image.new("RGB", (240, 120), PANEL).save(run.trial(done.number) / "panel.png")
     (run.trial(done.number) / "curve.csv").write_text(CURVE)
 
 

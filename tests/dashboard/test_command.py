@@ -15,7 +15,8 @@ from pathlib import Path
 
 import optuna
 import pytest
-from dashboard_study import INFEASIBLE
+from dashboard_study import INFEASIBLE, PANEL
+from PIL import Image
 
 from nano.dashboard.__main__ import main
 from nano.dashboard.server import is_loopback, listen
@@ -129,7 +130,7 @@ def test_everybody_is_warned_of_everybody(made: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-def test_a_browser_shows_the_crown_the_note_and_the_pictures(made: Path) -> None:
+def test_a_browser_shows_the_crown_the_note_and_the_pictures(made: Path, tmp_path: Path) -> None:
     command, address = _started(made)
     try:
         assert re.search(r"Best Trial \(number=0\)", _seen(address))
@@ -139,20 +140,25 @@ def test_a_browser_shows_the_crown_the_note_and_the_pictures(made: Path) -> None
         trial = _seen(f"{address}/trials?numbers={INFEASIBLE}")
         assert "margin abs_rel" in trial and "panel.png" in trial
         assert re.search(r'<img[^>]* src="/artifacts/1/2/', trial)
+        picture = tmp_path / "trial.png"
+        _seen(f"{address}/trials?numbers={INFEASIBLE}", f"--screenshot={picture}")
+        with Image.open(picture) as shown:
+            colours = {rgb: n for n, rgb in shown.convert("RGB").getcolors(1 << 24) or ()}
+        assert colours.get(PANEL, 0) > 1000
     finally:
         command.send_signal(signal.SIGINT)
         command.communicate(timeout=60)
 
 
-def _seen(address: str) -> str:
-    """The page's elements, once its scripts have run."""
+def _seen(address: str, wanted: str = "--dump-dom") -> str:
+    """The page's elements, or a picture of it, once its scripts have run."""
     assert CHROMIUM is not None
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
     flags += " --disable-background-networking --disable-component-update --disable-sync"
-    flags += " --window-size=1400,1000 --virtual-time-budget=20000 --dump-dom"
+    flags += " --window-size=1400,1000 --hide-scrollbars --virtual-time-budget=20000"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         done = subprocess.run(
-            [CHROMIUM, *flags.split(), f"--user-data-dir={profile}", address],
+            [CHROMIUM, *flags.split(), f"--user-data-dir={profile}", wanted, address],
             capture_output=True,
             text=True,
             timeout=240,
