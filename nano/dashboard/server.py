@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
+import sys
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from socketserver import ThreadingMixIn
@@ -12,10 +14,12 @@ from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.exceptions import StorageInternalError
 
 from nano.dashboard.shelf import Shelf
 from nano.dashboard.view import View
 from nano.errors import InputError, MissingPackage
+from nano.explore.database import told
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -46,11 +50,12 @@ def application(view: View, shelf: Shelf | None, *, host: str) -> WSGIApplicatio
         ) from missing
     app = wsgi(view, artifact_store=shelf)
     app.install(_Mended())
+    logging.getLogger("optuna_dashboard._bottle_util").addFilter(_ONE_LINE)
     return _guarded(app, local=is_loopback(host))
 
 
 class _Mended:
-    """A Bottle plugin: no crown where nothing is feasible, and 404 for a file that is gone."""
+    """A Bottle plugin: no crown where nothing is feasible, and a word for what is gone."""
 
     api = 2
     name = "mended"
@@ -63,11 +68,30 @@ class _Mended:
                 found = callback(*args, **more)
             except ArtifactNotFound as gone:
                 return HTTPError(404, f"no such artifact: {gone}")
+            except StorageInternalError as lost:
+                return HTTPError(503, _unread(lost))
             if route.rule == _DETAIL and isinstance(found, dict) and "best_trials" in found:
                 found["best_trials"] = [t for t in found["best_trials"] if _is_feasible(t)]
             return found
 
         return answer
+
+
+class _OneLine(logging.Filter):
+    """A storage that is lost while we answer is one line a look, not a traceback of the page's."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = sys.exc_info()[1]  # the page logs where it has caught
+        if isinstance(error, StorageInternalError):
+            record.msg, record.args = _unread(error), ()
+        return True
+
+
+_ONE_LINE = _OneLine()  # one object: a logger takes each filter once
+
+
+def _unread(error: StorageInternalError) -> str:
+    return f"the storage cannot be read: {told(error)}"
 
 
 def _is_feasible(trial: dict[str, Any]) -> bool:

@@ -49,10 +49,10 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
     except (OutputError, RunError):
         raise
     except Exception as error:
-        raise RunError(f"storage {redacted(url)}: cannot be opened: {_told(error)}") from error
+        raise RunError(f"storage {redacted(url)}: cannot be opened: {told(error)}") from error
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
     """The first line of what the database itself says, deep in the chain, for a person."""
     while error.__cause__ is not None:
         error = error.__cause__

@@ -221,3 +221,16 @@ def test_a_damaged_record_is_told_and_the_rest_is_shown(make: Make) -> None:
     told = {one["key"]: one["value"] for one in trials[0]["user_attrs"]}
     assert "a: unknown key" in told["problem"] and "feasible" not in told
     assert len(trials) == 4
+
+
+def test_a_storage_lost_while_it_is_looked_at_is_one_line(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = make()
+    page = Page(folder)
+    with closing(sqlite3.connect(folder / "study.db")) as database, database:
+        database.execute("ALTER TABLE studies RENAME TO lost")
+    assert page("/api/studies").status == 500
+    assert caplog.messages[-1] == "the storage cannot be read: no such table: studies"
+    answer = page("/artifacts/1/00")
+    assert answer.status == 503 and b"no such table: studies" in answer.body
