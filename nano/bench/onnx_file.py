@@ -99,6 +99,7 @@ def read_onnx(path: Path) -> OnnxFile:
 def _parsed(content: bytes, path: Path) -> Any:
     try:
         import onnx
+        from google.protobuf.message import DecodeError
     except ImportError as missing:
         raise MissingPackage(
             "reading ONNX needs the package onnx: pip install 'depthnet-nano[export]'"
@@ -106,7 +107,7 @@ def _parsed(content: bytes, path: Path) -> Any:
     try:
         model = onnx.load_model_from_string(content)
         whole = bool(model.graph.node) and bool(model.opset_import)
-    except Exception as damaged:  # protobuf's DecodeError, which has no home that is always there
+    except DecodeError as damaged:
         raise InputError(f"{path}: not a whole ONNX file: {damaged}") from damaged
     if not whole:
         raise InputError(f"{path}: not an ONNX file: it has no operators")

@@ -23,6 +23,7 @@ from nano.errors import DataError, InputError
 if TYPE_CHECKING:
     import onnx
 
+    from nano.export.onnx import Form
     from nano.networks.model import Model
 
 CALIBRATION = 64  # images
@@ -90,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from nano.export.onnx import Form
 
     int8 = options.precision == "int8"
+    if options.folder and options.batch not in ("1", "any"):
+        raise InputError(f"--batch {options.batch}: a folder's README feeds one image: 1 or any")
     form = Form(
         opset=options.opset,
         precision="float32" if int8 else options.precision,
@@ -148,10 +151,12 @@ def checked(model: Model, path: Path) -> dict[str, Any]:
     return {"file": str(path), **summary(made), "difference": parity}
 
 
-def exported(options: argparse.Namespace, model: Model, form: Any, *, int8: bool) -> dict[str, Any]:
+def exported(
+    options: argparse.Namespace, model: Model, form: Form, *, int8: bool
+) -> dict[str, Any]:
     """Write what was asked for, after it was found equal to the network."""
     from nano.export.folder import write_folder
-    from nano.export.onnx import to_onnx, write_onnx
+    from nano.export.onnx import add_metadata, to_onnx, write_onnx
     from nano.export.same import check_same, difference
 
     made = to_onnx(model, form)
@@ -160,6 +165,9 @@ def exported(options: argparse.Namespace, model: Model, form: Any, *, int8: bool
         made = calibrated(options, model, made)
         found = difference(model, made)
     accuracy = measured(options, model, made) if options.data or int8 else {}
+    if accuracy:
+        protocol = accuracy["exported"]["protocol"]
+        add_metadata(made, protocol=protocol, accuracy=json.dumps(accuracy["exported"]))
     if options.onnx:
         write_onnx(options.onnx, made)
     if options.folder:

@@ -185,5 +185,10 @@ def metadata_of(made: onnx.ModelProto) -> dict[str, str]:
     return {each.key: each.value for each in made.metadata_props}
 
 
+def add_metadata(made: onnx.ModelProto, **told: str) -> None:
+    """Set entries of the metadata, the others stay."""
+    onnx.helper.set_model_props(made, metadata_of(made) | told)
+
+
 def _listed(names: Any) -> str:
     return ", ".join(map(str, names))
