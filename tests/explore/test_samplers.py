@@ -228,6 +228,7 @@ def test_evolution_without_parents_mutates_the_preset(tiny: Prototype) -> None:
 # as well, below.
 
 
+@pytest.mark.slow
 class TestCappedContract(
     BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase
 ):
