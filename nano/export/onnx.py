@@ -141,14 +141,21 @@ def _metadata(model: Model, form: Form) -> dict[str, str]:
 
 
 def check(made: onnx.ModelProto, opset: int) -> None:
-    """Refuse a model that ONNX's checker refuses, or whose own opset is another.
+    """Refuse a model that ONNX's checker refuses, or whose own opset is another, or with wide codes.
 
-    The file is what counts: exporters are known to leave another opset without a word.
+    The file is what counts: exporters are known to leave another opset without a word, and
+    quantisers to write biases in INT32, which TensorRT does not read.
     """
     onnx.checker.check_model(made, full_check=True)
     found = {each.domain or "ai.onnx": each.version for each in made.opset_import}
     if found != {"ai.onnx": opset}:
         raise InputError(f"the model has opsets {found}, asked for was {opset}")
+    int8 = onnx.TensorProto.INT8
+    kinds = {each.name: each.data_type for each in made.graph.initializer}
+    for node in made.graph.node:
+        if node.op_type == "DequantizeLinear" and kinds.get(node.input[0], int8) != int8:
+            kind = onnx.TensorProto.DataType.Name(kinds[node.input[0]])
+            raise InputError(f"DequantizeLinear of {node.input[0]}: {kind}, TensorRT reads INT8")
 
 
 def write_onnx(path: Path, made: onnx.ModelProto) -> None:

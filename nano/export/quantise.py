@@ -1,7 +1,8 @@
 """Static int8: QuantizeLinear and DequantizeLinear around what an engine may run in 8 bits.
 
-Symmetric, weights by channel, ranges of the activations from calibration images: the form that
-TensorRT reads, whose QuantizeLinear takes zero points of 0 only.
+Symmetric, weights by channel, ranges of the activations from calibration images, biases in float32:
+the form that TensorRT reads, whose QuantizeLinear takes zero points of 0 only and whose
+DequantizeLinear takes no INT32.
 """
 
 from __future__ import annotations
@@ -52,7 +53,11 @@ def quantised(
             per_channel=True,
             weight_type=quantization.QuantType.QInt8,
             activation_type=quantization.QuantType.QInt8,
-            extra_options={"ActivationSymmetric": True, "WeightSymmetric": True},
+            extra_options={
+                "ActivationSymmetric": True,
+                "WeightSymmetric": True,
+                "QuantizeBias": False,
+            },
         )
         small: onnx.ModelProto = onnx.load(path)
     told |= {"precision": "int8", "calibration": caption}

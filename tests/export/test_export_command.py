@@ -55,6 +55,7 @@ def test_a_written_file_can_be_checked_against_its_model(
     assert told["difference"] <= 1e-5
 
 
+@pytest.mark.slow
 def test_int8_tells_its_accuracy_beside_that_of_torch(
     model: Path, data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
