@@ -1,7 +1,7 @@
 """Measure a network on a device, or read the logs of devices.
 
 python -m nano.bench MODEL.onnx --device ssh:HOST                        latency and energy there
-python -m nano.bench MODEL.onnx --device ssh:HOST --power-mode MODE_30W_ALL --precision fp16
+python -m nano.bench MODEL.onnx --device ssh:HOST --power-mode MODE_30W_ALL --precision float16
 python -m nano.bench MODEL.onnx --device ssh:demo                        a made-up device, to look
 python -m nano.bench --read tegrastats.log                      watts by rail and in total
 python -m nano.bench --read tegrastats.log --interval 1000      of a log without timestamps
@@ -24,9 +24,9 @@ from pathlib import Path
 
 from nano.console import Parser, run, say
 from nano.errors import InputError
+from nano.export.forms import PRECISIONS
 from nano.files import to_plain
 
-PRECISIONS = ("fp16", "fp32", "int8")
 SSH, DEMO = "ssh:", "demo"
 
 
@@ -43,7 +43,7 @@ def parser() -> Parser:
     what.add_argument("--device", metavar="ssh:HOST", help="where to measure; ssh:demo is made up")
     main_parser.add_argument("--power-mode", metavar="NAME", help="default: the one it is in")
     main_parser.add_argument(
-        "--precision", choices=PRECISIONS, help="of the computing (default: fp16)"
+        "--precision", choices=PRECISIONS, help="of the computing (default: the file's own)"
     )
     main_parser.add_argument(
         "--interval",
@@ -97,7 +97,8 @@ def on_device(options: argparse.Namespace) -> int:
     from nano.bench.remote import Remote
     from nano.bench.told import measured
 
-    model, precision = read_onnx(options.model), options.precision or PRECISIONS[0]
+    model = read_onnx(options.model)
+    precision = options.precision or model.precision
     wanted = {"precision": precision, "power_mode": options.power_mode, "tell": say}
     host = options.device.removeprefix(SSH)
     if host == DEMO:

@@ -98,7 +98,7 @@ def measure(
         remote: The device.
         model: What to measure.
         where: Its file, for messages.
-        precision: ``fp32``, ``fp16`` or ``int8``.
+        precision: One of `nano.export.forms.PRECISIONS`.
         power_mode: Its name; default: the one the device is in. The device is left as it was.
         plan: Default: three repeats of 30 s.
         root: Where the device's file system begins.

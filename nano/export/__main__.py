@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from nano.console import Parser, natural, parse_size, positive, run, say
 from nano.data.option import add_data_options
 from nano.errors import DataError, InputError
+from nano.export.forms import PRECISIONS
 
 if TYPE_CHECKING:
     import onnx
@@ -49,7 +50,7 @@ def parser() -> Parser:
         "--opset", type=positive, default=17, help="13, 17 or 20 (default: 17)"
     )
     main_parser.add_argument(
-        "--precision", default="float32", help="float32, float16 or int8 (default: float32)"
+        "--precision", choices=PRECISIONS, default=PRECISIONS[0], help="(default: float32)"
     )
     main_parser.add_argument(
         "--batch", default="1", metavar="N", help="images at a time, or any (default: 1)"
@@ -134,7 +135,7 @@ def chosen_model(options: argparse.Namespace) -> Model:
 
 def checked(model: Model, path: Path) -> dict[str, Any]:
     """What a file of ours says of itself, and how near it is to the network."""
-    from nano.export.onnx import metadata_of, read_onnx
+    from nano.export.read import metadata_of, read_onnx
     from nano.export.same import PARITY, check_same, difference
 
     made = read_onnx(path)
@@ -171,7 +172,7 @@ def exported(options: argparse.Namespace, model: Model, form: Any, *, int8: bool
 
 def summary(made: onnx.ModelProto) -> dict[str, Any]:
     """The facts of a file."""
-    from nano.export.onnx import metadata_of
+    from nano.export.read import metadata_of
 
     told = metadata_of(made)
     return {

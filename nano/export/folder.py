@@ -12,8 +12,9 @@ from typing import Any
 
 from nano.data.sample import INPUT_MEAN, INPUT_STD
 from nano.errors import InputError
-from nano.export.onnx import INPUT, PREPROCESSING, metadata_of, write_onnx
+from nano.export.onnx import INPUT, PREPROCESSING, write_onnx
 from nano.export.optional import onnx
+from nano.export.read import metadata_of
 from nano.files import write_json, write_text
 from nano.networks.catalog import plain_architecture
 from nano.networks.model import Model

@@ -19,8 +19,9 @@ from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from nano.data.sample import network_input
 from nano.errors import InputError
-from nano.export.onnx import INPUT, check, metadata_of
+from nano.export.onnx import INPUT, check
 from nano.export.optional import onnx
+from nano.export.read import metadata_of
 
 
 def quantised(

@@ -16,7 +16,7 @@ AT = 1000.0  # the device's clock has no meaning
 ASKED = Asked(
     key="0123456789ab",
     size=(384, 1280),
-    precision="fp16",
+    precision="float16",
     mode=Mode(id=3, name="MODE_30W_ALL", gpu_mhz=905),
     warmup_s=1.0,
     no_rails="it tells no rails",

@@ -140,6 +140,7 @@ def test_a_path_that_cannot_be_written_is_named(model: Path, tmp_path: Path) -> 
         ([], InputError, "nothing to do"),
         (["--onnx", "m.onnx", "--opset", "12"], InputError, "opset 12: supported are 13, 17, 20"),
         (["--onnx", "m.onnx", "--batch", "few"], InputError, "'few' is no whole number"),
+        (["--onnx", "m.onnx", "--precision", "fp16"], InputError, "choose from '?float32'?, "),
         (["--onnx", "m.onnx", "--data", "nothing"], StudyError, "no such file"),
         (
             ["--onnx", "m.onnx", "--precision", "int8", "--split", "validation"],

@@ -12,10 +12,12 @@ import pytest
 import torch
 
 from nano.data.sample import INPUT_MEAN, network_input
-from nano.design.design import Design, design_from_plain
+from nano.design.design import Design
+from nano.design.kinds import design_from_plain
 from nano.design.presets import preset, prototype
 from nano.errors import DataError, InputError, OutputError
-from nano.export.onnx import PREPROCESSING, Form, check, metadata_of, read_onnx, to_onnx, write_onnx
+from nano.export.onnx import PREPROCESSING, Form, check, to_onnx, write_onnx
+from nano.export.read import metadata_of, read_onnx
 from nano.export.same import OnnxNetwork, check_same
 from nano.networks.catalog import BASELINES
 from nano.networks.depthnet import build
