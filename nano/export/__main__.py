@@ -76,7 +76,7 @@ def parser() -> Parser:
         type=positive,
         default=CALIBRATION,
         metavar="N",
-        help=f"int8: images of the validation split to calibrate on (default: {CALIBRATION})",
+        help=f"int8: images of the validation split, evenly spaced (default: {CALIBRATION})",
     )
     main_parser.add_argument("--json", action="store_true", help="print JSON")
     main_parser.set_defaults(data=None, flip=False, median_scaling=False)
@@ -91,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from nano.export.onnx import Form
 
     int8 = options.precision == "int8"
+    if int8 and not options.check:
+        _check_calibration(options)
     form = Form(
         opset=options.opset,
         precision="float32" if int8 else options.precision,
@@ -160,7 +162,7 @@ def exported(options: argparse.Namespace, model: Model, form: Any, *, int8: bool
     if int8:
         made = calibrated(options, model, made)
         found = difference(model, made)
-    accuracy = measured(options, model, made) if options.data or int8 else {}
+    accuracy = measured(options, model, made) if options.data else {}
     if options.onnx:
         write_onnx(options.onnx, made)
     if options.folder:
@@ -185,10 +187,17 @@ def summary(made: onnx.ModelProto) -> dict[str, Any]:
     }
 
 
+def _check_calibration(options: argparse.Namespace) -> None:
+    if options.data is None:
+        raise InputError("--precision int8 is calibrated on images: name them with --data")
+    if options.split == "validation":
+        raise InputError("--split validation calibrates int8; only the test split may judge it")
+
+
 def data_options(options: argparse.Namespace, split: str) -> argparse.Namespace:
-    """The same options for another split; scenes where no data are named."""
+    """The same options for another split."""
     changed = copy.copy(options)
-    changed.split, changed.data = split, options.data or "scenes"
+    changed.split = split
     return changed
 
 
@@ -197,11 +206,16 @@ def calibrated(options: argparse.Namespace, model: Model, made: onnx.ModelProto)
     from nano.evaluate.__main__ import chosen
     from nano.export.quantise import quantised
 
-    if options.split == "validation":
-        raise InputError("--split validation calibrates int8; only the test split may judge it")
     data, _, _ = chosen(data_options(options, "validation"), model)
-    images = data.images[: options.calibrate]
-    return quantised(made, images, f"first {len(images)} of {data.caption}")
+    places = spaced(len(data.images), options.calibrate)
+    told = f"{len(places)} of {len(data.images)}, evenly spaced, of {data.caption}"
+    return quantised(made, data.images[places], told)
+
+
+def spaced(count: int, wanted: int) -> list[int]:
+    """Up to ``wanted`` of ``count`` places at even distances: neighbours in a drive look alike."""
+    taken = min(count, wanted)
+    return [place * count // taken for place in range(taken)]
 
 
 def measured(options: argparse.Namespace, model: Model, made: onnx.ModelProto) -> dict[str, Any]:

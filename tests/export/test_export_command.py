@@ -17,7 +17,7 @@ from PIL import Image
 from nano.data.sample import network_input
 from nano.design.presets import preset
 from nano.errors import DataError, InputError, OutputError, StudyError
-from nano.export.__main__ import main
+from nano.export.__main__ import main, spaced
 from nano.files import read_json
 from nano.networks.depthnet import build
 from nano.networks.model import Model, load_model, save_model
@@ -66,7 +66,7 @@ def test_int8_tells_its_accuracy_beside_that_of_torch(
     made = onnx.load(path)
     properties = {each.key: each.value for each in made.metadata_props}
     assert properties["precision"] == told["precision"] == "int8"
-    assert properties["calibration"].startswith("first 2 of scenes validation")
+    assert properties["calibration"].startswith("2 of 4, evenly spaced, of scenes val")
     assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in made.graph.node}
     zeros = [i for i in made.graph.initializer if i.name.endswith("zero_point")]
     assert zeros and not any(onnx.numpy_helper.to_array(each).any() for each in zeros)
@@ -75,6 +75,11 @@ def test_int8_tells_its_accuracy_beside_that_of_torch(
     assert accuracy["delta1_loss"] == loss
     assert accuracy["exported"]["data"].startswith("scenes test")
     assert abs(loss) < 0.2
+
+
+def test_calibration_images_are_spread_over_the_split() -> None:
+    assert spaced(697, 4) == [0, 174, 348, 522]
+    assert spaced(3, 64) == [0, 1, 2]
 
 
 def test_float32_loses_no_accuracy(
@@ -143,10 +148,11 @@ def test_a_path_that_cannot_be_written_is_named(model: Path, tmp_path: Path) -> 
         (["--onnx", "m.onnx", "--precision", "fp16"], InputError, "choose from '?float32'?, "),
         (["--onnx", "m.onnx", "--data", "nothing"], StudyError, "no such file"),
         (
-            ["--onnx", "m.onnx", "--precision", "int8", "--split", "validation"],
+            ["--onnx", "m.onnx", "--precision", "int8", "--split", "validation", "--data", "s"],
             InputError,
             "only the test split may judge",
         ),
+        (["--onnx", "m.onnx", "--precision", "int8"], InputError, "name them with --data"),
     ],
 )
 def test_wrong_options_are_told(
