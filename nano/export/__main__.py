@@ -99,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         batch=batch(options.batch),
         rewrite=not options.no_rewrite,
     )
+    if options.folder:
+        _check_folder(options, form.batch)
     model = chosen_model(options)
     if options.check:
         told = checked(model, options.check)
@@ -192,6 +194,13 @@ def _check_calibration(options: argparse.Namespace) -> None:
         raise InputError("--precision int8 is calibrated on images: name them with --data")
     if options.split == "validation":
         raise InputError("--split validation calibrates int8; only the test split may judge it")
+
+
+def _check_folder(options: argparse.Namespace, images: int | None) -> None:
+    if not Path(options.model).is_dir():
+        raise InputError(f"--folder deploys trained weights, and {options.model} is a design")
+    if images is not None and images > 1:
+        raise InputError(f"--folder takes one photo at a time: --batch 1 or any, not {images}")
 
 
 def data_options(options: argparse.Namespace, split: str) -> argparse.Namespace:

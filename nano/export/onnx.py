@@ -73,9 +73,8 @@ def to_onnx(model: Model, form: Form) -> onnx.ModelProto:
         InputError: The network has an operator without a form, or the result has another opset.
         MissingPackage: onnx is not installed.
     """
-    network = rewritten(model.network) if form.rewrite else model.network
-    dtype = getattr(torch, form.precision)
-    weights = copy.deepcopy(network).eval().to(dtype)
+    network = copy.deepcopy(model.network).eval()
+    weights = (rewritten(network) if form.rewrite else network).to(getattr(torch, form.precision))
     recorder, image, output = _record(weights, model.size, form)
     used = {name for node in recorder.nodes for name in node.input}
     arrays = {

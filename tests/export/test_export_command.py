@@ -18,6 +18,7 @@ from nano.data.sample import network_input
 from nano.design.presets import preset
 from nano.errors import DataError, InputError, OutputError, StudyError
 from nano.export.__main__ import main, spaced
+from nano.export.folder import METRES
 from nano.files import read_json
 from nano.networks.depthnet import build
 from nano.networks.model import Model, load_model, save_model
@@ -82,6 +83,7 @@ def test_calibration_images_are_spread_over_the_split() -> None:
     assert spaced(3, 64) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_float32_loses_no_accuracy(
     model: Path, data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,12 +119,23 @@ def test_the_folder_s_five_lines_give_the_depth_of_the_network(
     np.testing.assert_allclose(np.load(folder / "depth.npy"), wanted, rtol=1e-4)
 
 
+@pytest.mark.parametrize("target", METRES)
+def test_the_folder_s_metres_are_those_of_the_target(target: str) -> None:
+    output = np.array([-30, -1, 0, 0.5, 3, 50, 2000], np.float32)
+    with np.errstate(over="ignore"):
+        found = eval(METRES[target], {"np": np, "output": output})
+    wanted = TARGETS[target].decode(torch.from_numpy(output)).numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
 def test_a_design_is_written_with_fresh_weights_and_said_to_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "m.onnx"
     assert main(["depthnet-tiny", "--onnx", str(path), "--size", "32x64"]) == 0
     assert "not trained" in capsys.readouterr().err
+    with pytest.raises(InputError, match="deploys trained weights, and depthnet-tiny is a design"):
+        main(["depthnet-tiny", "--folder", str(tmp_path / "deploy")])
     with pytest.raises(DataError, match="made for size 32x64, the model's is 64x64"):
         main(["depthnet-tiny", "--check", str(path), "--size", "64x64"])
 
@@ -143,6 +156,7 @@ def test_a_path_that_cannot_be_written_is_named(model: Path, tmp_path: Path) -> 
     ("options", "error", "said"),
     [
         ([], InputError, "nothing to do"),
+        (["--folder", "d", "--batch", "4"], InputError, "--batch 1 or any, not 4"),
         (["--onnx", "m.onnx", "--opset", "12"], InputError, "opset 12: supported are 13, 17, 20"),
         (["--onnx", "m.onnx", "--batch", "few"], InputError, "'few' is no whole number"),
         (["--onnx", "m.onnx", "--precision", "fp16"], InputError, "choose from '?float32'?, "),

@@ -142,6 +142,13 @@ def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_a_network_left_in_training_is_written_as_in_use() -> None:
+    one = model()
+    one.network.train()
+    assert to_onnx(one, Form()) == to_onnx(model(), Form())
+    assert one.network.training
+
+
 def test_the_caller_s_inference_mode_makes_no_difference() -> None:
     outside = to_onnx(model(), Form())
     with torch.inference_mode():

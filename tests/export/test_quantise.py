@@ -22,6 +22,7 @@ def made() -> onnx.ModelProto:
     return to_onnx(Model(design=design, network=network, target="log", size=SIZE), Form())
 
 
+@pytest.mark.slow
 def test_weights_and_activations_are_int8_and_biases_float() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 3, *SIZE), dtype=np.uint8)
     small = quantised(made(), images, "two of noise")
