@@ -108,7 +108,8 @@ def on_device(options: argparse.Namespace) -> int:
     else:
         result = measure(Remote(host=host), model, str(options.model), **wanted)
     if options.json:
-        print(json.dumps(to_plain(result.measurement), indent=1))
+        plain = to_plain(result)
+        print(json.dumps({**plain.pop("measurement"), **plain}, indent=1))
     else:
         print(measured(result))
     return 0
