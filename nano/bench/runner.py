@@ -548,7 +548,7 @@ def measure(folder: str) -> int:
 
 def by_hand(failed: "BaseException | None") -> "list[str]":
     """Commands that undo what could not be: undoing one thing may fail after another did."""
-    commands = []
+    commands: "list[str]" = []
     while failed is not None:
         if isinstance(failed, Failed) and failed.by_hand:
             commands.insert(0, failed.by_hand)
