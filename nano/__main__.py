@@ -14,7 +14,7 @@ COMMANDS = {
     "nano.train.prune": "narrow a trained FastDepth until a budget is met (NetAdapt)",
     "nano.evaluate": "the eight depth metrics of a trained model",
     "nano.export": "a trained model as ONNX, float16 or int8, or a folder to deploy",
-    "nano.bench": "latency and energy on a Jetson; read the logs of devices",
+    "nano.bench": "latency and energy, here or on a Jetson; read the logs of devices",
     "nano.report": "rebuild a run's report.html and trials.csv from its records",
 }
 

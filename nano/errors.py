@@ -8,6 +8,7 @@ NanoError
 │   ├── RunError          a run folder or storage: foreign, unwritable, changed space
 │   └── MissingPackage    an optional package, with the command that brings it
 ├── OutputError           the machine cannot keep what was made (a full disk): exit 2
+├── DeviceFailed          a device that gave no measurement: it may come back
 ├── Diverged              a training ended by NaN or explosion: ends that training, never a study
 └── Raised                a user's own function raised something: likewise
 """
@@ -48,6 +49,10 @@ class MissingPackage(InputError):  # reads as a sentence where it is raised
 
 class OutputError(NanoError):
     """A result could not be written; nothing that stood there before was harmed."""
+
+
+class DeviceFailed(NanoError):  # the text says how
+    """A device broke, went away, or did not answer while something was measured on it."""
 
 
 class Diverged(NanoError):  # a finding about a network, not a mistake

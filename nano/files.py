@@ -218,6 +218,12 @@ def canonical_json(value: Any) -> str:
     return json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def file_hash(path: Path) -> str:
+    """Twelve hexadecimal digits of the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
 def short_hash(text: str) -> str:
     """Twelve hexadecimal digits of SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]

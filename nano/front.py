@@ -12,6 +12,14 @@ from nano.cost.count import Cost
 
 
 @runtime_checkable
+class Measured(Protocol):
+    """What a device was asked for."""
+
+    def values(self) -> dict[str, float]:
+        """Latency, energy ... by name, as far as measured."""
+
+
+@runtime_checkable
 class Scored(Protocol):
     """What has a score and a cost: evaluations, confirmations, findings."""
 
@@ -23,14 +31,19 @@ class Scored(Protocol):
     def cost(self) -> Cost:
         """What was counted."""
 
+    @property
+    def measurements(self) -> Sequence[Measured]:
+        """What was measured on a device, the latest last."""
+
 
 Some = TypeVar("Some", bound=Scored)
 
 
 def costs(one: Scored, names: Sequence[str]) -> tuple[float, ...]:
-    """The costs that are traded off, by the order of their names."""
-    values = one.cost.values()
-    return tuple(float(values[name]) for name in names)
+    """The costs that are traded off, by the order of their names; not measured is infinite."""
+    measured = one.measurements[-1].values() if one.measurements else {}
+    values = {**one.cost.values(), **measured}
+    return tuple(float(values.get(name, math.inf)) for name in names)
 
 
 def score(one: Scored) -> float:

@@ -14,7 +14,9 @@ from nano.design.kinds import AnyDesign
 from nano.errors import RunError
 from nano.files import from_plain, to_plain
 
-STAGES = ("counted", "initialised", "rung", "final", "confirmed")
+TOO_DEAR = "over on the device"  # how the reason of a design begins that missed a bound there
+NOT_MEASURED = "not measured"  # and of one that the device gave no measurement for
+STAGES = ("counted", "initialised", "measured", "rung", "final", "confirmed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,14 @@ class Measurement:
         joules_above_idle: Per image, above what the idle device takes.
         queries: Timed ones behind the percentiles.
         notes: What a reader must know: why energy is not measured, signs of throttling, ...
+        runtime: What ran it, e.g. ``eager``; None where the device has one only.
+        batch: Images at a time; milliseconds are those of the whole batch.
+        threads: Of the CPU; None where they are not ours to set.
+        medians_ms: Of every fresh process; the percentiles are the medians of theirs.
+        spread: By ``p50``, ``p90`` and ``p99``: the processes' largest less smallest, as a share.
+        energy: What counted the joules; None where nothing did.
+        disturbed: Why it is not that of a quiet machine; empty when it is. Disturbances slow down,
+            so that a bound which is met in spite of them is met.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -113,6 +123,23 @@ class Measurement:
     queries: int | None = None
     notes: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    runtime: str | None = None
+    batch: int = 1
+    threads: int | None = None
+    medians_ms: tuple[float, ...] = ()
+    spread: dict[str, float] = field(default_factory=dict)
+    energy: str | None = None
+    disturbed: tuple[str, ...] = ()
+
+    def values(self) -> dict[str, float]:
+        """What requirements bound, by their names; what was not measured is not there."""
+        named = {
+            "latency_ms": self.p50_ms,
+            "fps": self.fps,
+            "joules": self.joules,
+            "watts": self.watts,
+        }
+        return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +181,8 @@ class Evaluation:
         design: The whole design; the trial can be rebuilt from this record alone.
         size: Input height and width in pixels.
         cost: Exact cost at that size.
-        stage: The last stage reached: ``counted``, ``initialised``, ``rung k``, ``final``.
+        stage: The last stage reached: ``counted``, ``initialised``, ``measured``, ``rung k``,
+            ``final``.
         origin: Who proposed it: ``prototype``, or the generator's name.
         seed: The generator's seed for this design.
         readings: One per training, in order.
@@ -196,6 +224,11 @@ class Evaluation:
         return self.design.key
 
     @property
+    def too_dear(self) -> bool:
+        """Whether it ended because of what was measured, before any training."""
+        return self.reason is not None and self.reason.startswith(TOO_DEAR)
+
+    @property
     def spend_images(self) -> int:
         """Training images spent on this design within its trial."""
         return sum(reading.images for reading in self.readings)
@@ -209,6 +242,7 @@ class Confirmation:
         number: The trial it comes from.
         key: The design's key.
         readings: One per fresh seed.
+        measurements: Those of the search: latency does not depend on weights.
         accuracy: The mean over the seeds on the test split, which the search never saw.
         validation: The mean over the seeds on the validation split: finalists are ordered by it.
         delta1_sd: Standard deviation of delta1 over the seeds (n - 1), None for one seed.
@@ -224,6 +258,7 @@ class Confirmation:
     origin: str
     cost: Cost
     readings: tuple[Reading, ...]
+    measurements: tuple[Measurement, ...] = ()
     accuracy: Accuracy | None = None
     validation: Accuracy | None = None
     delta1_sd: float | None = None

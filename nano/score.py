@@ -42,7 +42,7 @@ class Utility:
         beta: Exponent of parameters in millions.
         gamma: Exponent of multiply-accumulates in billions.
         accuracy: A name in `ACCURACY_FORMS`.
-        trade_off: Costs that are minimised beside the score, of `AT_MOST_COUNTED`: what is wanted
+        trade_off: Costs that are minimised beside the score, counted or measured: what is wanted
             is then the whole front, not one design.
     """
 
@@ -99,6 +99,7 @@ AT_LEAST = ("delta1", "delta2", "delta3", "fps")
 AT_MOST_COUNTED = ("params", "macs", "activations", "bytes")  # exact before anything is spent
 AT_MOST_METRICS = ("abs_rel", "sq_rel", "rmse", "rmse_log", "log10")
 AT_MOST_MEASURED = ("latency_ms", "joules", "watts")
+MEASURED = (*AT_MOST_MEASURED, "fps")
 REQUIRABLE = (*AT_LEAST, *AT_MOST_COUNTED, *AT_MOST_METRICS, *AT_MOST_MEASURED)
 _FRACTIONS = ("delta1", "delta2", "delta3")
 _MULTIPLES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
@@ -202,6 +203,11 @@ class Requirements:
     def parse(cls, table: Mapping[str, str]) -> Requirements:
         """From a study file's ``[require]`` table."""
         return cls(items=tuple(parse_requirement(name, text) for name, text in table.items()))
+
+    @property
+    def measured(self) -> Requirements:
+        """Those that a device has to be asked for: latency, throughput, energy, power."""
+        return Requirements(items=tuple(r for r in self.items if r.name in MEASURED))
 
     @property
     def counted(self) -> Requirements:

@@ -11,7 +11,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Where the two names differ.
-ALIASES = {"pillow": "PIL", "pydantic_core": "pydantic", "protobuf": "google"}
+ALIASES = {
+    "pillow": "PIL",
+    "pydantic_core": "pydantic",
+    "protobuf": "google",
+    "nvidia-ml-py": "pynvml",
+}
 NEVER_IMPORTED = {"cmaes"}  # Optuna's CMA-ES sampler imports it
 RUN = set(PROJECT["dependencies"])
 EXTRAS = PROJECT["optional-dependencies"]

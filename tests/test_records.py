@@ -57,6 +57,7 @@ FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     float: NUMBER,
     str: TEXT,
     bool: st.booleans(),
+    Design: st.deferred(designs),
     Design | FastDepthDesign: st.deferred(lambda: designs() | fastdepths()),
     tuple[int, int]: st.tuples(st.integers(0), st.integers(0)),
     dict[str, float]: TABLE,

@@ -25,11 +25,14 @@ print("\\n" + json.dumps({{"code": code, "loaded": loaded}}))
 
 
 def test_every_command_is_listed() -> None:
-    rooms = {f"nano.{path.parent.name}" for path in NANO.glob("*/__main__.py")}
-    files = {
-        f"nano.{path.stem}" for path in NANO.glob("[!_]*.py") if "run(main)" in path.read_text()
-    }
-    assert set(COMMANDS) == rooms | files
+    paths = [path.relative_to(NANO.parent) for path in NANO.glob("*/__main__.py")]
+    paths += [
+        path.relative_to(NANO.parent)
+        for path in NANO.rglob("[!_]*.py")
+        if "    run(main)\n" in path.read_text()
+    ]
+    modules = {".".join(path.with_suffix("").parts).removesuffix(".__main__") for path in paths}
+    assert set(COMMANDS) == modules
 
 
 @pytest.mark.parametrize("command", ["nano", *COMMANDS])

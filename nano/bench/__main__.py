@@ -1,5 +1,8 @@
 """Measure a network on a device, or read the logs of devices.
 
+python -m nano.bench depthnet-small --device cpu --threads 1             latency on this machine
+python -m nano.bench RUN/best --device cpu --runtime onnxruntime --json  as one Measurement
+python -m nano.bench RUN/best --device cuda --runtime compile --precision float16 --batch 8
 python -m nano.bench MODEL.onnx --device ssh:HOST                        latency and energy there
 python -m nano.bench MODEL.onnx --device ssh:HOST --power-mode MODE_30W_ALL --precision float16
 python -m nano.bench MODEL.onnx --device ssh:demo                        a made-up device, to look
@@ -8,7 +11,9 @@ python -m nano.bench --read tegrastats.log --interval 1000      of a log without
 python -m nano.bench --read tegrastats.log --idle 10            its first 10 seconds are idle
 python -m nano.bench --read trtexec.log --json                  latency, throughput, passed or not
 
-A device is a Jetson that the system's own ssh reaches by a key; docs/jetson.md has the way there.
+cpu and cuda are this machine: every repeat is a fresh process that warms up until it is steady;
+docs/measuring.md tells how. ssh:HOST is a Jetson that the system's own ssh reaches by a key;
+docs/jetson.md has the way there.
 What a log is, is seen from what is in it. Known: tegrastats; trtexec, its --exportTimes and its
 --exportProfile; nvpmodel; nv_tegra_release.
 """
@@ -22,12 +27,15 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from nano.console import Parser, run, say
+from nano.console import Parser, parse_size, positive, run, say
 from nano.errors import InputError
 from nano.export.forms import PRECISIONS
 from nano.files import to_plain
 
+HERE, HERE_PRECISIONS = ("cpu", "cuda"), PRECISIONS[:2]
+RUNTIMES = ("eager", "compile", "onnxruntime", "tensorrt")
 SSH, DEMO = "ssh:", "demo"
+REPEATS, SECONDS = 3, 5.0
 
 
 def parser() -> Parser:
@@ -37,13 +45,20 @@ def parser() -> Parser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    main_parser.add_argument("model", type=Path, nargs="?", help="an ONNX file to measure")
+    main_parser.add_argument(
+        "model", nargs="?", help="DESIGN or MODEL to measure here; an ONNX file for ssh:HOST"
+    )
     what = main_parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--read", type=Path, metavar="LOG", help="a log to read")
-    what.add_argument("--device", metavar="ssh:HOST", help="where to measure; ssh:demo is made up")
+    what.add_argument(
+        "--device", metavar="cpu|cuda|ssh:HOST", help="where to measure; ssh:demo is made up"
+    )
+    add_here(main_parser)
     main_parser.add_argument("--power-mode", metavar="NAME", help="default: the one it is in")
     main_parser.add_argument(
-        "--precision", choices=PRECISIONS, help="of the computing (default: the file's own)"
+        "--precision",
+        choices=PRECISIONS,
+        help="of the computing (default: float32; by ssh the file's own)",
     )
     main_parser.add_argument(
         "--interval",
@@ -61,18 +76,111 @@ def parser() -> Parser:
     return main_parser
 
 
+def add_here(main_parser: Parser) -> None:
+    """The options for measuring on this machine."""
+    main_parser.add_argument(
+        "--runtime", choices=RUNTIMES, help="cpu, cuda: what runs it (default: eager)"
+    )
+    main_parser.add_argument(
+        "--size", type=parse_size, metavar="HxW", help="of the input (default: the model's own)"
+    )
+    main_parser.add_argument(
+        "--batch", type=positive, metavar="N", help="images at a time (default: 1)"
+    )
+    main_parser.add_argument(
+        "--threads", type=positive, metavar="N", help="of the CPU (default: its cores)"
+    )
+    main_parser.add_argument(
+        "--repeats", type=positive, metavar="N", help=f"fresh processes (default: {REPEATS})"
+    )
+    main_parser.add_argument(
+        "--seconds",
+        type=duration,
+        metavar="S",
+        help=f"each of them times for at least so long, and 100 runs (default: {SECONDS:g})",
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = parser().parse_args(arguments)
     if options.device is None:
         if options.model or options.power_mode or options.precision:
             raise InputError("--read takes no MODEL, --power-mode or --precision")
+        only_here(options)
         return read(options)
     if options.interval or options.idle:
         raise InputError("--interval and --idle are for --read")
+    if options.device in HERE:
+        if options.model is None:
+            raise InputError(f"--device {options.device} needs a DESIGN or MODEL to measure")
+        return here(options)
+    only_here(options)
     if options.model is None:
         raise InputError("--device needs a MODEL.onnx to measure")
     return on_device(options)
+
+
+def only_here(options: argparse.Namespace) -> None:
+    """Refuse what would be without effect."""
+    for name in ("runtime", "size", "batch", "threads", "repeats", "seconds"):
+        if getattr(options, name) is not None:
+            raise InputError(f"--{name} is for --device cpu and cuda")
+
+
+def here(options: argparse.Namespace) -> int:
+    """Measure one network on this machine."""
+    from functools import partial
+
+    from nano.bench.host import measure, never
+    from nano.bench.once import Task
+    from nano.bench.runtimes import Setting, check
+    from nano.bench.timing import Plan
+    from nano.bench.told import measured_here
+    from nano.bench.turns import turns_here
+    from nano.data.cache import default_cache
+    from nano.machine import cores
+
+    if options.power_mode is not None:
+        raise InputError("--power-mode is for --device ssh:HOST")
+    precision = options.precision or HERE_PRECISIONS[0]
+    if precision not in HERE_PRECISIONS:
+        raise InputError(f"--precision {precision}: {' or '.join(HERE_PRECISIONS)} on this machine")
+    seconds = options.seconds or SECONDS
+    key, size = network_of(options.model, options.size)
+    task = Task(
+        model=options.model,
+        size=size,
+        device=options.device,
+        runtime=options.runtime or RUNTIMES[0],
+        precision=precision,
+        batch=options.batch or 1,
+        threads=options.threads or cores(),
+        plan=Plan(seconds=seconds, most_seconds=max(60.0, 2 * seconds)),
+    )
+    setting = Setting(
+        device=task.device, precision=precision, batch=task.batch, threads=task.threads
+    )
+    check(task.runtime, setting)
+    turn = partial(turns_here(default_cache()).measuring, never)
+    result = measure(task, key, options.repeats or REPEATS, turn=turn)
+    print(json.dumps(to_plain(result), indent=1) if options.json else measured_here(result))
+    return 0
+
+
+def network_of(text: str, size: tuple[int, int] | None) -> tuple[str, tuple[int, int]]:
+    """Key and input size of a DESIGN or MODEL; a design that knows no size gets 384x1280."""
+    from nano.networks.catalog import Baseline, load_architecture
+    from nano.networks.model import WEIGHTS_FILE, load_model
+
+    if (Path(text) / WEIGHTS_FILE).is_file():
+        model = load_model(Path(text))
+        design, own = model.design, model.size
+    else:
+        design = load_architecture(text)
+        own = design.size if isinstance(design, Baseline) else (384, 1280)
+    design.check_size(size or own)
+    return design.key, size or own
 
 
 def read(options: argparse.Namespace) -> int:
@@ -91,13 +199,13 @@ def read(options: argparse.Namespace) -> int:
 def on_device(options: argparse.Namespace) -> int:
     """Measure one network."""
     if not options.device.startswith(SSH):
-        raise InputError(f"--device {options.device!r}: known is ssh:HOST, and ssh:demo to look")
+        raise InputError(f"--device {options.device!r}: known are cpu, cuda and ssh:HOST")
     from nano.bench.jetson import measure
     from nano.bench.onnx_file import read_onnx
     from nano.bench.remote import Remote
     from nano.bench.told import measured
 
-    model = read_onnx(options.model)
+    model = read_onnx(Path(options.model))
     precision = options.precision or model.precision
     wanted = {"precision": precision, "power_mode": options.power_mode, "tell": say}
     host = options.device.removeprefix(SSH)

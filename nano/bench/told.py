@@ -13,6 +13,7 @@ from nano.bench.release import Release
 from nano.bench.summary import TegrastatsLog
 from nano.bench.trtexec import Spread, Trtexec
 from nano.columns import aligned
+from nano.records import Measurement
 
 NOT_MEASURED = "not measured"
 NOT_TOLD = "not told"  # what is no quantity: a name, a verdict
@@ -54,6 +55,36 @@ def measured(result: JetsonResult) -> str:
         *_energy_per_image(result),
         *[_line("note", note) for note in one.notes],
     ]
+    return "\n".join(_printable(line) for line in lines)
+
+
+def measured_here(one: Measurement) -> str:
+    """A measurement on this machine as text."""
+    height, width = one.size
+    rows = [
+        ("percentile", "ms", "spread"),
+        *(
+            (name, f"{value:.4g}", f"{one.spread[name]:.1%}")
+            for name, value in (("p50", one.p50_ms), ("p90", one.p90_ms), ("p99", one.p99_ms))
+        ),
+    ]
+    images = "one image" if one.batch == 1 else f"{one.batch} images"
+    medians = ", ".join(f"{median:.4g}" for median in one.medians_ms)
+    lines = [
+        _line("device", one.device),
+        _line("runtime", f"{one.runtime}, {one.precision}, {one.threads} CPU threads"),
+        _line("network", f"{one.key}, {height}x{width}, {images} at a time"),
+        *aligned(rows, left=1),
+        _line("timed", f"{one.queries} runs in fresh processes, medians {medians} ms"),
+        _line("throughput", f"{one.fps:.4g} images/s"),
+    ]
+    if one.joules is not None:
+        lines.append(_line("energy", f"{one.joules:.4g} J per image, {one.watts:.4g} W"))
+        lines.append(_line("measured by", one.energy))
+    lines += [_line("note", note) for note in one.notes]
+    lines += [_line("NOT QUIET", why) for why in one.disturbed]
+    if one.disturbed:
+        lines.append("This is not the latency of a quiet machine: measure again when it is.")
     return "\n".join(_printable(line) for line in lines)
 
 

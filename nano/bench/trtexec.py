@@ -1,4 +1,4 @@
-"""What trtexec, TensorRT's own benchmark, prints: versions 7 to 11.
+"""What trtexec, TensorRT's own benchmark, prints: versions 7 to 10; 11 is said to be as 10.
 
 TensorRT 7 prints a block of lines per metric, 8 and later one line per metric. Throughput counts
 queries times the implicit batch (``--batch``), which networks from ONNX do not have.

@@ -7,7 +7,7 @@ network (`nano.networks.count`); tests hold all of them equal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
@@ -75,12 +75,17 @@ def count_by_module(design: AnyDesign, size: tuple[int, int]) -> tuple[ModuleCos
         DesignError: If ``size`` (height, width) does not divide by the design's stride.
     """
     groups: dict[tuple[str, str], list[Layer]] = {}
-    for layer in _layers(design, size):
+    for layer in operations(design, size):
         groups.setdefault((layer.part, layer.unit), []).append(layer)
     return tuple(_share(part, unit, layers) for (part, unit), layers in groups.items())
 
 
-def _layers(design: AnyDesign, size: tuple[int, int]) -> Iterable[Layer]:
+def operations(design: AnyDesign, size: tuple[int, int]) -> Iterator[Layer]:
+    """The walk over a design of any family: every operation of a forward pass, in order.
+
+    Raises:
+        DesignError: If ``size`` (height, width) does not divide by the design's stride.
+    """
     if isinstance(design, FastDepthDesign):
         return fastdepth_layers(design, size)
     return walk(design, size)

@@ -77,7 +77,7 @@ def fastdepth_layers(design: FastDepthDesign, size: tuple[int, int]) -> Iterator
             yield from _conv(part, inputs, width, _FIRST_KERNEL, here, read=read)
         else:
             kernel = _ENCODER_KERNEL if encoding else _DECODER_KERNEL
-            yield from _conv(part, inputs, inputs, kernel, here, read=read, groups=inputs)
+            yield from _conv(part, inputs, inputs, kernel, here, read=read, depthwise=True)
             yield from _conv(part, inputs, width, 1, here, read=here)
         if not encoding:
             area = here[0] * here[1]
@@ -105,10 +105,10 @@ def _conv(
     size: tuple[int, int],
     *,
     read: tuple[int, int],
-    groups: int = 1,
+    depthwise: bool = False,
 ) -> tuple[Layer, Layer, Layer]:
     """A convolution without bias, its batch norm and its ReLU."""
-    weights = kernel**2 * inputs * width // groups
+    weights = kernel**2 * width * (1 if depthwise else inputs)
     area = size[0] * size[1]
     convolution = Layer(
         part=part,
@@ -119,6 +119,8 @@ def _conv(
         params=weights,
         macs=weights * area,
         elements=inputs * read[0] * read[1] + width * area,
+        kernel=kernel,
+        depthwise=depthwise,
     )
     norm = Layer(
         part=part,

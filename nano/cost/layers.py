@@ -27,6 +27,8 @@ class Layer:
         statistics: Running means and variances.
         macs: Multiply-adds.
         elements: Activation elements read and written.
+        kernel: Side of a convolution's kernel, 0 of other operations.
+        depthwise: Whether every map is convolved by itself.
     """
 
     part: str
@@ -38,6 +40,20 @@ class Layer:
     statistics: int = 0
     macs: int = 0
     elements: int = 0
+    kernel: int = 0
+    depthwise: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What decides how fast a device runs it: the operation; of convolutions which of three.
+
+        ``conv 1x1``, ``conv kxk`` (any other full kernel) or ``depthwise``.
+        """
+        if self.operation != "conv":
+            return self.operation
+        if self.depthwise:
+            return "depthwise"
+        return "conv 1x1" if self.kernel == 1 else "conv kxk"
 
     @property
     def activations(self) -> int:
@@ -121,7 +137,7 @@ def _module(
     expand = module.expand
     yield _conv(part, unit, channels, expand, 1, size)
     yield _selu(part, unit, expand, size)
-    yield _conv(part, unit, expand, expand, module.kernel, size, groups=expand)
+    yield _conv(part, unit, expand, expand, module.kernel, size, depthwise=True)
     yield _selu(part, unit, expand, size)
     yield _conv(part, unit, expand, module.width, 1, size)
 
@@ -134,11 +150,11 @@ def _conv(
     kernel: int,
     size: tuple[int, int],
     *,
-    groups: int = 1,
+    depthwise: bool = False,
     bias: bool = True,
     read: tuple[int, int] | None = None,
 ) -> Layer:
-    weights = kernel * kernel * channels * width // groups
+    weights = kernel * kernel * width * (1 if depthwise else channels)
     return Layer(
         part=part,
         unit=unit,
@@ -148,6 +164,8 @@ def _conv(
         params=weights + (width if bias else 0),
         macs=weights * _area(size),
         elements=channels * _area(read or size) + width * _area(size),
+        kernel=kernel,
+        depthwise=depthwise,
     )
 
 

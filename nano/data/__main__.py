@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nano.console import Parser, natural, parse_size, positive, run, say, share
-from nano.data.option import add_place_options, read_table, table_of, telling
+from nano.data.option import add_place_options, prepared, read_table, table_of, telling
 from nano.errors import InputError, StudyError
 
 if TYPE_CHECKING:
@@ -138,9 +138,9 @@ def preview_scenes(options: argparse.Namespace) -> None:
 
 def prepare_study(options: argparse.Namespace) -> None:
     """Make the caches of the three splits and say where they are."""
-    from nano.data.cache import cache_key, default_cache, prepare
+    from nano.data.cache import cache_key, default_cache
     from nano.data.pictures import evenly_spaced, preview
-    from nano.data.sets import SPLIT_NAMES, bad_share, source
+    from nano.data.sets import SPLIT_NAMES, source
     from nano.files import write_bytes
     from nano.memory import keep_freed_memory
 
@@ -149,15 +149,7 @@ def prepare_study(options: argparse.Namespace) -> None:
     folder = options.cache or default_cache()
     for split in SPLIT_NAMES:
         frames = source(table, base, split)
-        told = telling(frames.name)
-        data = prepare(
-            frames,
-            table.size,
-            folder,
-            workers=options.workers,
-            progress=told,
-            bad_share=bad_share(table),
-        )
+        data = prepared(options, table, frames)
         print(f"{data.caption}: {folder / cache_key(frames, table.size)}")
         if split == "train" and options.preview:
             write_bytes(options.preview, preview(data, evenly_spaced(len(data), 4)))

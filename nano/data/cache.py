@@ -16,7 +16,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,7 +43,7 @@ from nano.files import (
     write_json,
 )
 
-VERSION = 2  # of the files' layout
+VERSION = 3  # of the files' layout
 FILLED = "filled"  # where a cache folder keeps filled maps
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,16 @@ class Index:
     identity: dict[str, Any]
     names: tuple[str, ...]
     arrays: dict[str, ArrayEntry]
-    left_out: tuple[str, ...] = ()  # of each frame that could not be used, why
+    left_out: tuple[str, ...]  # of each frame that could not be used, why
+    checksum: str = ""  # of all of the above
+
+    def sealed(self) -> Index:
+        """The same with the checksum that belongs to it."""
+        return replace(self, checksum=short_hash(canonical_json(replace(self, checksum=""))))
+
+    def named(self) -> str:
+        """The key that belongs to what was prepared; as `cache_key`."""
+        return _key(self.size, self.method, self.name, self.truth, self.identity)
 
 
 def default_cache() -> Path:
@@ -96,13 +105,19 @@ def default_cache() -> Path:
 
 def cache_key(source: Source, size: tuple[int, int]) -> str:
     """The name of the folder that holds ``source`` at ``size``: a hash of all that decides it."""
+    return _key(size, METHOD, source.name, source.truth, source.identity())
+
+
+def _key(
+    size: tuple[int, int], method: str, name: str, truth: str, identity: Mapping[str, Any]
+) -> str:
     what = {
         "version": VERSION,
-        "method": METHOD,
+        "method": method,
         "size": size,
-        "name": source.name,
-        "truth": source.truth,
-        "identity": source.identity(),
+        "name": name,
+        "truth": truth,
+        "identity": identity,
     }
     return short_hash(canonical_json(what))
 
@@ -168,6 +183,7 @@ def open_cache(place: Path) -> DepthSet:
     """
     index = _read_index(place)
     arrays = {name: _open_array(place, name, entry) for name, entry in index.arrays.items()}
+    _check_shapes(place, index, arrays)
     return DepthSet(
         name=index.name,
         truth_kind=index.truth,
@@ -205,9 +221,29 @@ def _read_index(place: Path) -> Index:
     if version != VERSION:
         raise _unusable(place, f"its layout is version {version}, this program's is {VERSION}")
     index = from_plain(Index, plain, str(place / "index.json"), lambda text: _unusable(place, text))
-    if index.key != place.name or set(index.arrays) != set(ARRAYS):
+    if not place.name == index.key == index.named() or set(index.arrays) != set(ARRAYS):
         raise _unusable(place, "it was renamed, or put together from several caches")
+    if index.checksum != index.sealed().checksum:
+        raise _unusable(place, "its index.json was altered")
     return index
+
+
+def _check_shapes(place: Path, index: Index, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse arrays that are whole but do not belong together, or not to the index."""
+    images, (height, width) = len(index.names), index.size
+    expected = {
+        "images": (images, 3, height, width),
+        "depth": (images, height, width),
+        "truth_sizes": (images, 2),
+        "truth_offsets": (images + 1,),
+        "truth_depth": arrays["truth_index"].shape,
+        "intrinsics": (images, 4),
+    }
+    for name, shape in expected.items():
+        if arrays[name].shape != shape:
+            raise _unusable(place, f"{name}.npy is {arrays[name].shape}, expected {shape}")
+    if arrays["truth_offsets"][-1] != len(arrays["truth_index"]):
+        raise _unusable(place, "truth_offsets.npy does not end where truth_index.npy does")
 
 
 def _open_array(place: Path, name: str, entry: ArrayEntry) -> NDArray[Any]:
@@ -264,7 +300,9 @@ def _make(
             arrays=entries,
             left_out=bad,
         )
-        write_json(part / "index.json", index)
+        if index.named() != place.name:
+            raise DataError(f"{source.name}: files changed while they were read; start again")
+        write_json(part / "index.json", index.sealed())
         part.replace(place)
         sync_folder(place.parent)
     except OSError as error:

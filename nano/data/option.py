@@ -13,6 +13,7 @@ from nano.console import positive, say
 from nano.errors import StudyError
 
 if TYPE_CHECKING:
+    from nano.data.sample import DepthSet, Source
     from nano.data.sets import AnyTable
 
 SECONDS_BETWEEN_LINES = 2.0
@@ -111,6 +112,26 @@ def read_table(path: Path) -> dict[str, object]:
     if not isinstance(table, dict):
         raise StudyError(f"{path}: data = {table!r} is no [data] table")
     return table
+
+
+def prepared(options: argparse.Namespace, table: AnyTable, frames: Source) -> DepthSet:
+    """Frames of the table's at its size, from the cache or made now, which is told.
+
+    Raises:
+        DataError: More bad frames than the table bears, or a damaged cache.
+        OutputError: The cache cannot be written.
+    """
+    from nano.data.cache import default_cache, prepare
+    from nano.data.sets import bad_share
+
+    return prepare(
+        frames,
+        table.size,
+        options.cache or default_cache(),
+        workers=options.workers,
+        progress=telling(frames.name),
+        bad_share=bad_share(table),
+    )
 
 
 def telling(label: str, doing: str = "preparing") -> Callable[[int, int], None]:

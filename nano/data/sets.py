@@ -30,6 +30,7 @@ instead, with ``gap`` frames before it that belong to neither.
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -50,9 +51,11 @@ from nano.data.kitti import KittiSource, drive_frames
 from nano.data.nyu import nyu_source
 from nano.data.sample import DepthSet, Source
 from nano.data.scene_source import SceneSource
-from nano.data.splits import SPLITS, Drive, Frame, listed_frames, standing_frames
+from nano.data.splits import SPLITS, Drive, Frame, listed_frames, role, standing_frames
 from nano.errors import DataError, StudyError
 from nano.files import short_hash
+
+log = logging.getLogger(__name__)
 
 SplitName = Literal["train", "validation", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -195,7 +198,7 @@ def source(table: AnyTable, base: Path, split: SplitName, *, as_measured: bool =
         count = getattr(table, split)
         return SceneSource(split=split, count=count, size=table.size, seed=table.seed)
     measured = _measured(table, base, split)
-    if split != "train" or as_measured or table.fill == "none":
+    if split != "train" or as_measured or fill_method(table) == "none":
         return measured
     return FilledSource(inner=measured, method=table.fill, label=_filled_label(table, base))
 
@@ -251,6 +254,11 @@ def bad_share(table: AnyTable) -> float:
     return 0.0 if isinstance(table, ScenesTable | KittiTable) else table.bad_share
 
 
+def fill_method(table: AnyTable) -> str:
+    """How depth to train on is filled; ``none`` where it is not."""
+    return "none" if isinstance(table, ScenesTable) else table.fill
+
+
 def prepare_sets(
     table: AnyTable,
     base: Path,
@@ -292,11 +300,14 @@ def check_splits(table: AnyTable) -> None:
     """Whether the splits can be told apart, as far as that is known without the data.
 
     Raises:
-        DataError: An unknown list or drive, or a drive that two splits share.
+        DataError: An unknown list or drive, a drive that two splits share, or one of Eigen's test
+            drives in ``train`` or ``validation``.
     """
     if isinstance(table, KittiTable):
         chosen = {"train": table.train, "validation": table.validation, "test": table.test}
-        _refuse_shared_drives({name: _drives(drives) for name, drives in chosen.items()})
+        splits = {name: _drives(drives) for name, drives in chosen.items()}
+        _refuse_shared_drives(splits)
+        _refuse_test_drives({"train": splits["train"], "validation": splits["validation"]})
 
 
 def protocol_changes(truth: str) -> dict[str, object]:
@@ -329,8 +340,7 @@ def _kitti(table: KittiTable, base: Path, split: SplitName) -> KittiSource:
     roots = [root_of(base, root) for root in named]
     frames = _kitti_frames(table, roots, split)
     if table.standing and split == "train":
-        standing = standing_frames(root_of(base, table.standing))
-        frames = tuple(f for f in frames if (f.drive, f.index) not in standing)
+        frames = _moving(frames, root_of(base, table.standing))
     return KittiSource(
         roots,
         frames,
@@ -339,6 +349,24 @@ def _kitti(table: KittiTable, base: Path, split: SplitName) -> KittiSource:
         legacy=table.legacy,
         partial=table.partial,
     )
+
+
+def _moving(frames: tuple[Frame, ...], path: Path) -> tuple[Frame, ...]:
+    """The frames without those of a list in which the car stands still; says how many go."""
+    standing = standing_frames(path)
+    moving = tuple(frame for frame in frames if (frame.drive, frame.index) not in standing)
+    if len(moving) == len(frames):
+        raise DataError(
+            f"{path}: lists {len(standing)} standing frames, none of which is among the"
+            f" {len(frames)} training frames: another list, or other drives?"
+        )
+    log.warning(
+        "kitti train: %d of %d frames left out: the car stands still, says %s",
+        len(frames) - len(moving),
+        len(frames),
+        path,
+    )
+    return moving
 
 
 def _kitti_frames(table: KittiTable, roots: list[Path], split: SplitName) -> tuple[Frame, ...]:
@@ -406,3 +434,15 @@ def _refuse_shared_drives(splits: Mapping[str, set[Drive]]) -> None:
                     "not have been trained on or selected by"
                 )
             owner[drive] = split
+
+
+def _refuse_test_drives(splits: Mapping[str, set[Drive]]) -> None:
+    """Whatever the study itself is judged by: its network may be compared with published ones."""
+    for split, drives in splits.items():
+        for drive in sorted(drives):
+            if role(drive) == "test":
+                raise DataError(
+                    f"{drive.folder} is in {split}, but is one of the 28 test drives of Eigen et"
+                    " al., by which every published result is judged; what has seen it cannot be"
+                    " compared: leave it to test"
+                )

@@ -22,7 +22,7 @@ D = TypeVar("D")  # the family's designs
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optional:
+class OptionalModules:
     """Modules that a genome has room for, of which the first few are there.
 
     Attributes:
@@ -67,7 +67,7 @@ class Family(ABC, Generic[D]):
 
     @property
     @abstractmethod
-    def optional(self) -> tuple[Optional, ...]:
+    def optional(self) -> tuple[OptionalModules, ...]:
         """Where the columns of modules lie that may not be there."""
 
     @property

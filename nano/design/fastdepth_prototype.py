@@ -15,7 +15,7 @@ from random import Random
 from typing import SupportsIndex, TypeVar
 
 from nano.design.design import WIDEST
-from nano.design.family import Family, Optional, jitter
+from nano.design.family import Family, OptionalModules, jitter
 from nano.design.fastdepth import (
     FULL,
     LAYERS,
@@ -76,7 +76,7 @@ class FastDepthPrototype(Family[FastDepthDesign]):
         return tuple(genes)
 
     @property
-    def optional(self) -> tuple[Optional, ...]:
+    def optional(self) -> tuple[OptionalModules, ...]:
         """None: every layer is always there."""
         return ()
 
@@ -140,12 +140,12 @@ class FastDepthPrototype(Family[FastDepthDesign]):
         return genome
 
     def knobs_of(self, design: FastDepthDesign) -> dict[str, float]:
-        """The geometric mean of every stage's widths over the preset's; no spread."""
+        """The mean of every stage's widths over the preset's, as `jitter` keeps it; no spread."""
         self.check_kind(design)
         values = {"spread": 0.0}
         for name, columns in self.columns.items():
             ratios = [design.widths[TIED[i][0]] / self.usual[i] for i in columns]
-            values[name] = math.prod(ratios) ** (1 / len(ratios))
+            values[name] = sum(ratios) / len(ratios)
         return {knob.name: knob.clip(values[knob.name]) for knob in self.knobs}
 
     def check_kind(self, design: object) -> None:

@@ -16,7 +16,7 @@ from random import Random
 from typing import SupportsIndex
 
 from nano.design.design import Design, Module, Stage, Stem, Upconv, skip_order
-from nano.design.family import Family, Optional, jitter
+from nano.design.family import Family, OptionalModules, jitter
 from nano.design.genes import Gene, Genome, Layout, genes_of, layout_of
 from nano.design.knobs import Knobs, check_knobs, knob_names
 from nano.errors import DesignError
@@ -45,10 +45,10 @@ class Prototype(Family[Design]):
         return genes_of(self.knob, self.layout)
 
     @cached_property
-    def optional(self) -> tuple[Optional, ...]:
+    def optional(self) -> tuple[OptionalModules, ...]:
         """The modules of every stage."""
         return tuple(
-            Optional(depth=stage.depth, parts=(stage.squeeze, stage.expand, stage.width))
+            OptionalModules(depth=stage.depth, parts=(stage.squeeze, stage.expand, stage.width))
             for stage in self.layout.stages
         )
 

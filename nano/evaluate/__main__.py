@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nano.console import Parser, parse_size, run, say
-from nano.data.option import add_data_options, table_of, telling
+from nano.data.option import add_data_options, prepared, table_of
 from nano.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -159,8 +159,7 @@ def chosen(options: argparse.Namespace, model: Model) -> tuple[DepthSet, Protoco
     """The split at the model's input size, the protocol, and by reason the frames left out."""
     from dataclasses import replace
 
-    from nano.data.cache import default_cache, prepare
-    from nano.data.sets import bad_share, lacking, protocol_changes, source
+    from nano.data.sets import lacking, protocol_changes, source
     from nano.evaluate.protocol import protocol_named, protocol_of
     from nano.evaluate.run import check_truth
 
@@ -173,14 +172,7 @@ def chosen(options: argparse.Namespace, model: Model) -> tuple[DepthSet, Protoco
     frames = source(table, base, options.split, as_measured=True)
     protocol = protocol_of(table, base)
     check_truth(frames.name, frames.truth, protocol)  # before minutes of reading
-    data = prepare(
-        frames,
-        table.size,
-        options.cache or default_cache(),
-        workers=options.workers,
-        progress=telling(frames.name),
-        bad_share=bad_share(table),
-    )
+    data = prepared(options, table, frames)
     left_out = lacking(frames) | ({"unusable": data.left_out} if data.left_out else {})
     flip, scaling = options.flip, options.median_scaling
     return data, replace(protocol, flip=flip, median_scaling=scaling), left_out

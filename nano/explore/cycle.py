@@ -33,8 +33,9 @@ from nano.explore.inquisitor import (
 )
 from nano.explore.levels import Genomes, Levels
 from nano.explore.readings import Readings, collect
+from nano.explore.speed import Speed, speed
 from nano.explore.trade_off import under_ceilings
-from nano.score import Utility
+from nano.score import AT_MOST_COUNTED, MEASURED, Utility
 
 _log = logging.getLogger("nano.explore")
 
@@ -106,6 +107,7 @@ class GeneratorInquisitor:
         self.evidence = Evidence(self.levels)
         self._genome = lru_cache(maxsize=None)(caps.prototype.expressed)
         self._warned = False
+        self._speeds: dict[str, Speed] = {}  # of the history that `mind` was last asked for
 
     # --- what is known ---------------------------------------------------------------------------
 
@@ -118,6 +120,8 @@ class GeneratorInquisitor:
         """
         levels = levels or self.levels
         requirements = self._caps.requirements
+        found = {name: speed(history.finished, name) for name in MEASURED}
+        self._speeds = {name: one for name, one in found.items() if one is not None}
         readings = collect(history.finished, self._genome, self._final, requirements)
         inquisitor = self._inquisitor(readings, self._genomes(history.pending))
         theta = self.generator.start(self._first())
@@ -193,14 +197,25 @@ class GeneratorInquisitor:
             value = value - _MISSED * np.maximum(missed, 0.0)
         return value - self._over(genomes, levels)
 
-    @staticmethod
-    def _over(genomes: Genomes, levels: Levels) -> Floats:
-        """A decibel for every hundredth over a cap: the prototype itself may be."""
+    def _over(self, genomes: Genomes, levels: Levels) -> Floats:
+        """A decibel for every hundredth over a cap: the prototype itself may be.
+
+        What is measured is foreseen from what was (`nano.explore.speed`).
+        """
         cost = levels.cost(genomes)
+        costs = {name: np.asarray(getattr(cost, name), np.float64) for name in AT_MOST_COUNTED}
         total = np.zeros(len(genomes))
-        for item in levels.caps.requirements.counted.items:
-            excess = (getattr(cost, item.name) - item.bound) / item.bound
-            total += np.maximum(excess, 0.0) / 0.01
+        for item in levels.caps.requirements.items:
+            if item.name in self._speeds:
+                values = self._speeds[item.name].foresee(costs)
+            elif item.name in costs:
+                values = costs[item.name]
+            else:
+                continue
+            sense = -1.0 if item.at_least else 1.0
+            safety = 0.0 if item.name in costs else item.safety
+            excess = sense * (values - item.bound) + safety
+            total += np.maximum(excess / item.bound, 0.0) / 0.01
         return total
 
     # --- what is tried ---------------------------------------------------------------------------

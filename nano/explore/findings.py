@@ -11,7 +11,7 @@ from nano.explore.stages import Judge
 from nano.explore.trade_off import spread
 from nano.front import front
 from nano.records import Confirmation, Evaluation, spend
-from nano.score import AT_MOST_COUNTED
+from nano.score import AT_MOST_COUNTED, MEASURED
 
 # Probability to hold from which a design is confirmed in the order of its score, batch by batch:
 # where a bold batch failed, the next one is more careful.
@@ -105,8 +105,8 @@ def finalists(
 
 
 def _affordable(evaluation: Evaluation) -> bool:
-    """Whether every counted bound is met: no retraining would change that."""
-    return all(evaluation.margins.get(name, 0.0) <= 0 for name in AT_MOST_COUNTED)
+    """Whether every bound on what weights do not decide is met: no retraining changes that."""
+    return all(evaluation.margins.get(name, 0.0) <= 0 for name in (*AT_MOST_COUNTED, *MEASURED))
 
 
 def chosen(

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import torch
 
+from nano.bench.turns import turns_here
 from nano.data.sets import prepare_sets
 from nano.evaluate.protocol import protocol_of
 from nano.explore.folder import RunFolder
+from nano.explore.gauge import Device, Gauge
 from nano.explore.stages import Decide, Judge, Lab
 from nano.explore.study import StudyFile, parse_study
 from nano.explore.trainer import BuiltIn, Trainer, load_function
@@ -38,6 +40,36 @@ def build_lab(bench: Bench, decide: Decide, stop: Callable[[], bool]) -> Lab:
         folder=RunFolder(path=bench.run),
         seed=study.seed,
         trainings=study.trainings(),
+        measure=_gauge(study, bench),
+    )
+
+
+def device_of(study: StudyFile) -> Device | None:
+    """Where the study measures, if it does."""
+    table = study.device
+    if table is None:
+        return None
+    return Device(
+        kind=table.kind,
+        runtime=table.runtime,
+        precision=table.precision,
+        batch=table.batch,
+        threads=table.threads,
+        seconds=table.seconds,
+        repeats=table.repeats,
+        wait_s=60 * table.wait_minutes,
+    )
+
+
+def _gauge(study: StudyFile, bench: Bench) -> Gauge | None:
+    device = device_of(study)
+    if device is None:
+        return None
+    return Gauge(
+        device=device,
+        size=study.size,
+        cache=bench.cache / "measurements",
+        turns=turns_here(bench.cache),
     )
 
 
@@ -50,4 +82,5 @@ def _trainer(study: StudyFile, bench: Bench) -> Trainer:
         protocol=protocol_of(study.data, bench.base),
         study_seed=study.seed,
         device=bench.device,
+        turns=turns_here(bench.cache) if study.device is not None else None,
     )

@@ -35,12 +35,12 @@ def within_ranges(prototype: AnyFamily, widths: Floats, active: Flags) -> Floats
 
 
 def _within_multipliers(prototype: FastDepthPrototype, widths: Floats) -> Floats:
-    """The geometric mean of a stage's widths over the preset's."""
+    """The mean of a stage's widths over the preset's."""
     found = widths.copy()
     usual = np.array(prototype.usual, np.float64)
     for name, own in prototype.columns.items():
         columns, knob = list(own), prototype.knob[name]
-        ratios = np.exp(np.log(found[:, columns] / usual[columns]).mean(axis=1, keepdims=True))
+        ratios = (found[:, columns] / usual[columns]).mean(axis=1, keepdims=True)
         found[:, columns] *= np.clip(ratios, knob.low, knob.high) / ratios
     return found
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import optuna
 
+from nano.bench.runtimes import check
 from nano.data.cache import default_cache
 from nano.data.sets import prepare_sets, sources
 from nano.errors import EXIT_FEASIBLE, InputError, OutputError, RunError
@@ -22,10 +23,11 @@ from nano.explore.caps import Caps
 from nano.explore.database import disk_full, open_storage
 from nano.explore.findings import Findings, chosen, confirmed
 from nano.explore.folder import RunFolder, held, open_folder
+from nano.explore.gauge import setting_of
 from nano.explore.interrupts import Interrupts
 from nano.explore.journal import Clock, account, logging_to
 from nano.explore.kinds import study_sampler
-from nano.explore.lab import judge
+from nano.explore.lab import device_of, judge
 from nano.explore.lessons import lessons
 from nano.explore.promotion import Promotion
 from nano.explore.search import Budget, Driver
@@ -86,6 +88,9 @@ def explore(study: StudyFile, options: Options) -> int:
         load_function(study.evaluate.callable, options.base)
     else:
         sources(study.data, options.base)  # missing data are told before anything is written
+    device = device_of(study)
+    if device is not None:
+        check(device.runtime, setting_of(device))  # likewise
     if options.join and not (options.storage or (options.out / "study.db").exists()):
         raise RunError(f"--join: no study in {options.out} yet; start it without --join first")
     folder = open_folder(options.out, study.name)

@@ -241,7 +241,8 @@ class Driver:
     def _check_barren(self) -> None:
         """Stop early when nothing at all can be evaluated: it is not the designs' fault."""
         self._done |= {e.number: e for e in self.store.evaluations(but=self._done)}
-        reasons = [e.reason for e in self._done.values() if e.accuracy is None]
+        failed = [e for e in self._done.values() if e.accuracy is None and not e.too_dear]
+        reasons = [e.reason for e in failed]
         if len(reasons) >= _BARREN and len(reasons) == len(self._done):
             raise RunError(
                 f"the first {len(reasons)} designs all failed, the last with: {reasons[-1]};"

@@ -1,4 +1,4 @@
-"""One design's way: counted -> initialised -> trained in rungs -> final; confirmed for finalists.
+"""One design's way: counted -> initialised -> measured -> rungs -> final; confirmed for finalists.
 
 The stages are a tuple of functions, cheapest first; the objective is a loop over them. Each takes
 an evaluation and returns a richer one. What the outside world decides or does (training, whether a
@@ -18,20 +18,24 @@ from typing import Any
 
 from nano.cost.count import count
 from nano.design.kinds import AnyDesign
-from nano.errors import Diverged, Raised
+from nano.errors import DeviceFailed, Diverged, InputError, Raised
 from nano.explore.folder import RunFolder
 from nano.explore.trainer import Job, Outcome, Trainer
 from nano.files import write_text
 from nano.records import (
+    NOT_MEASURED,
+    TOO_DEAR,
     Accuracy,
     Confirmation,
     Evaluation,
+    Measurement,
     Reading,
     mean_accuracy,
 )
-from nano.score import Requirements, Utility
+from nano.score import AT_MOST_MEASURED, Requirements, Utility
 from nano.seeds import derive_seed
 
+Measure = Callable[[AnyDesign, Callable[[], bool]], Measurement]
 Decide = Callable[[Evaluation], tuple[bool, Mapping[str, float] | None]]
 
 
@@ -44,7 +48,7 @@ class Judge:
 
     def judged(self, evaluation: Evaluation) -> Evaluation:
         """With score and margins of its accuracy; feasible only when met at the final stage."""
-        margins = self.margins(evaluation.accuracy, evaluation.cost.values())
+        margins = self.margins(evaluation.accuracy, known(evaluation))
         met = self.requirements.met(margins, with_safety=True)
         return replace(
             evaluation,
@@ -62,15 +66,21 @@ class Judge:
         score = self.utility.score(accuracy.delta1, accuracy.abs_rel, costed.cost)
         return score if math.isfinite(score) else None
 
-    def margins(self, accuracy: Accuracy | None, counted: Mapping[str, float]) -> dict[str, float]:
-        """Margin per requirement; one on accuracy that nobody measured is missed by all of it."""
-        values: dict[str, float] = dict(counted)
+    def margins(self, accuracy: Accuracy | None, known: Mapping[str, float]) -> dict[str, float]:
+        """Margin per requirement; one on what nobody measured is missed by all of it."""
+        values: dict[str, float] = dict(known)
         for item in self.requirements.items:
             if item.name in values:
                 continue
-            known = getattr(accuracy, item.name, None) if accuracy is not None else None
-            values[item.name] = known if known is not None else _worst(item.at_least, item.bound)
+            read = getattr(accuracy, item.name, None) if accuracy is not None else None
+            values[item.name] = read if read is not None else _worst(item.at_least, item.bound)
         return self.requirements.margins(values)
+
+
+def known(costed: Evaluation | Confirmation) -> dict[str, float]:
+    """What was counted, and what was measured on a device."""
+    measured = costed.measurements[-1].values() if costed.measurements else {}
+    return {**costed.cost.values(), **measured}
 
 
 def _worst(at_least: bool, bound: float) -> float:
@@ -89,6 +99,7 @@ class Lab:
         folder: The run folder.
         seed: The study's.
         trainings: (stage, images) of rungs and final, in order.
+        measure: Measures a design on the study's device; None where nothing is measured.
     """
 
     trainer: Trainer
@@ -98,6 +109,7 @@ class Lab:
     folder: RunFolder
     seed: int
     trainings: Sequence[tuple[str, int]]
+    measure: Measure | None = None
 
 
 StageFunction = Callable[[Evaluation, Lab], Evaluation]
@@ -115,6 +127,47 @@ def initialised(evaluation: Evaluation, lab: Lab) -> Evaluation:
         reason=f"not alive at the start: {reason}" if reason else None,
         seconds=evaluation.seconds + time.monotonic() - began,
     )
+
+
+def measured(evaluation: Evaluation, lab: Lab) -> Evaluation:
+    """What does the device say? What misses a bound there is never trained.
+
+    Before any training, because latency and energy do not depend on weights and are cheaper.
+    """
+    if lab.measure is None or evaluation.readings:
+        return evaluation
+    began = time.monotonic()
+    found: tuple[Measurement, ...] = ()
+    reason = None
+    try:
+        found = (lab.measure(evaluation.design, lab.stop),)
+    except (DeviceFailed, InputError) as failed:
+        reason = f"{NOT_MEASURED}: {failed}"
+    grown = replace(
+        evaluation,
+        stage="measured",
+        measurements=found,
+        reason=reason,
+        seconds=evaluation.seconds + time.monotonic() - began,
+    )
+    return replace(grown, reason=reason or _unaffordable(grown, lab.judge))
+
+
+def _unaffordable(evaluation: Evaluation, judge: Judge) -> str | None:
+    """Why what was measured ends the design."""
+    values = evaluation.measurements[-1].values()
+    asked = {item.name: item for item in judge.requirements.measured.items}
+    needed = [*asked, *(n for n in judge.utility.trade_off if n in AT_MOST_MEASURED)]
+    lacking = [name for name in needed if name not in values]
+    if lacking:
+        notes = "; ".join(evaluation.measurements[-1].notes)
+        return f"{NOT_MEASURED}: {' and '.join(dict.fromkeys(lacking))}: {notes}"
+    missed = [
+        f"{item.describe()} asked, {values[name]:.4g} measured"
+        for name, item in asked.items()
+        if item.margin(values[name]) > -item.safety_margin
+    ]
+    return f"{TOO_DEAR}: {'; '.join(missed)}" if missed else None
 
 
 def trained(stage: str, images: int) -> StageFunction:
@@ -194,7 +247,7 @@ def read(job: Job, lab: Lab) -> tuple[Reading, Outcome | None]:
 
 def objective(evaluation: Evaluation, lab: Lab) -> Evaluation:
     """Take a counted design through the stages until one ends it or the last is done."""
-    stages: list[StageFunction] = [initialised]
+    stages: list[StageFunction] = [initialised, measured]
     stages += [trained(stage, images) for stage, images in lab.trainings]
     for stage in stages:
         evaluation = stage(evaluation, lab)
@@ -247,11 +300,12 @@ def confirmation(evaluation: Evaluation, readings: Sequence[Reading], judge: Jud
         origin=evaluation.origin,
         cost=evaluation.cost,
         readings=tuple(readings),
+        measurements=evaluation.measurements,
     )
     if not whole:
-        return replace(blank, margins=judge.margins(None, evaluation.cost.values()))
+        return replace(blank, margins=judge.margins(None, known(evaluation)))
     accuracy = mean_accuracy(accuracies)
-    margins = judge.margins(accuracy, evaluation.cost.values())
+    margins = judge.margins(accuracy, known(evaluation))
     return replace(
         blank,
         accuracy=accuracy,

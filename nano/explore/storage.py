@@ -345,14 +345,12 @@ def trial_state(evaluation: Evaluation) -> TrialState:
     """COMPLETE at the final stage, PRUNED when the search ended it, FAIL when it broke."""
     if evaluation.stage == "final" and evaluation.reason is None:
         return TrialState.COMPLETE if evaluation.netscore is not None else TrialState.FAIL
-    return (
-        TrialState.PRUNED
-        if evaluation.accuracy is not None and _by_choice(evaluation)
-        else (TrialState.FAIL)
-    )
+    return TrialState.PRUNED if _by_choice(evaluation) else TrialState.FAIL
 
 
 def _by_choice(evaluation: Evaluation) -> bool:
+    if evaluation.accuracy is None:
+        return evaluation.too_dear
     return evaluation.reason is not None and evaluation.reason.startswith("not among the best")
 
 

@@ -28,14 +28,13 @@ from nano.score import (
     ACCURACY_FORMS,
     AT_MOST_COUNTED,
     AT_MOST_MEASURED,
+    MEASURED,
     REQUIRABLE,
     Requirements,
     Utility,
     parse_requirement,
 )
 from nano.train.recipe import Recipe, recipe_from_plain
-
-_MEASURABLE = tuple(n for n in REQUIRABLE if n not in (*AT_MOST_MEASURED, "fps"))
 
 
 class _Table(BaseModel):
@@ -78,21 +77,18 @@ class UtilityTable(_Table):
 
     trade_off: tuple[str, ...] = Field(
         default=(),
-        description="counted costs that are minimised beside the score, so that the search spreads"
-        f" over the front between them: of {', '.join(AT_MOST_COUNTED)}",
+        description="costs that are minimised beside the score, so that the search spreads over the"
+        f" front between them: of {', '.join(AT_MOST_COUNTED)}; and with [device] of"
+        f" {', '.join(AT_MOST_MEASURED)}",
     )
 
     @field_validator("trade_off")
     @classmethod
-    def _counted(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _costs(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name in AT_MOST_MEASURED:
-                raise ValueError(
-                    f"{name}: this version measures nothing on devices; activations order designs"
-                    " by memory traffic, which dominates the latency of small networks"
-                )
-            if name not in AT_MOST_COUNTED:
-                raise ValueError(f"{name}: unknown; {suggestion(name, AT_MOST_COUNTED)}")
+            known = (*AT_MOST_COUNTED, *AT_MOST_MEASURED)
+            if name not in known:
+                raise ValueError(f"{name}: unknown; {suggestion(name, known)}")
         return tuple(dict.fromkeys(names))
 
     @field_validator("accuracy")
@@ -147,6 +143,25 @@ class StagesTable(_Table):
     )
 
 
+class DeviceTable(_Table):
+    """[device]: where every design is measured before it is trained."""
+
+    kind: Literal["cpu", "cuda"] = Field(description="this machine's processor, or its GPU")
+    runtime: Literal["eager", "compile", "onnxruntime", "tensorrt"] = Field(
+        default="eager", description="what runs the network"
+    )
+    precision: Literal["float32", "float16"] = Field(
+        default="float32", description="of the computing"
+    )
+    batch: int = Field(default=1, gt=0, description="images at a time; latency is the batch's")
+    threads: int = Field(default=1, gt=0, description="of the CPU")
+    seconds: float = Field(default=1.0, gt=0, description="that each fresh process times, or more")
+    repeats: int = Field(default=2, gt=0, description="fresh processes a design")
+    wait_minutes: float = Field(
+        default=5.0, ge=0, description="a device that fails is waited for so long, a design"
+    )
+
+
 class EvaluateTable(_Table):
     """[evaluate]: a function of the user's in place of the built-in training."""
 
@@ -185,11 +200,15 @@ class StudyFile(_Table):
     require: dict[str, str] = Field(
         default_factory=dict,
         description='what must hold, by name, e.g. delta1 = ">= 0.89 + 0.005" (the search asks for'
-        f' 0.005 more) or params = "<= 2M"; names: {", ".join(_MEASURABLE)}',
+        f' 0.005 more) or params = "<= 2M"; names: {", ".join(REQUIRABLE)}; of these'
+        f" {', '.join(MEASURED)} need [device]",
     )
     generator: GeneratorTable = Field(default=GeneratorTable(), description="what proposes designs")
     stages: StagesTable = Field(
         default=StagesTable(), description="how a design is trained, cheapest first"
+    )
+    device: DeviceTable | None = Field(
+        default=None, description="where designs are measured; without it nothing is"
     )
     evaluate: EvaluateTable | None = Field(
         default=None, description="a function of the user's in place of the built-in training"
@@ -303,7 +322,10 @@ def check_study(study: StudyFile, origin: Origin) -> None:
             raise StudyError(f"[stages] rungs and final must grow in steps, got {steps}")
 
     checks: list[tuple[tuple[str, ...], Callable[[], object]]] = [
-        *((("require", item[0]), partial(_requirement, *item)) for item in study.require.items()),
+        *(
+            (("require", name), partial(_requirement, study, name, text))
+            for name, text in study.require.items()
+        ),
         (("stages", "recipe"), study.recipe),
         (
             ("prototype", "preset"),
@@ -323,11 +345,15 @@ def check_study(study: StudyFile, origin: Origin) -> None:
             raise type(wrong)(f"{origin.place(path, str(wrong))}: {wrong}") from wrong
 
 
-def _requirement(name: str, text: str) -> None:
+def _requirement(study: StudyFile, name: str, text: str) -> None:
     parse_requirement(name, text)
-    if name not in _MEASURABLE:
+    _check_measured(study, "[require]", name)
+
+
+def _check_measured(study: StudyFile, table: str, name: str) -> None:
+    if name in MEASURED and study.device is None:
         raise StudyError(
-            f"[require] {name}: this version measures nothing on devices; leave it out"
+            f'{table} {name}: measured where? Add [device] with kind = "cpu" or "cuda"'
         )
 
 
@@ -342,6 +368,8 @@ def _check_protocol(data: AnyTable) -> None:
 
 
 def _check_trade_off(study: StudyFile) -> None:
+    for name in study.utility.trade_off:
+        _check_measured(study, "[utility] trade_off:", name)
     if study.utility.trade_off and study.generator.kind != "generator-inquisitor":
         raise StudyError(
             f'[generator] kind = "{study.generator.kind}" maximises the score alone;'
@@ -352,12 +380,13 @@ def _check_trade_off(study: StudyFile) -> None:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """``key: old -> new`` for everything that changes results.
 
-    The number of trials may grow, patience may change, and data may move to another folder. A key
+    The number of trials may grow, patience may change, and data may move to another folder; how
+    long a device is waited for is free, too. A key
     that an older version did not know had what is its default now.
     """
     usual = dict(_flat(StudyFile(name="usual").plain()))
     before, after = dict(_flat(old)), dict(_flat(new))
-    free = {"trials", "patience", "about", "data.root"}
+    free = {"trials", "patience", "about", "data.root", "device.wait_minutes"}
     return [
         f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
         for key in sorted(before.keys() | after.keys())

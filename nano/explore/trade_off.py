@@ -1,4 +1,4 @@
-"""Several objectives: the score, and counted costs that are minimised beside it.
+"""Several objectives: the score, and costs that are minimised beside it.
 
 No machinery of their own: a proposal is made under ceilings on those costs, which are drawn for it
 between the cheapest feasible design and the one that scores best, and a ceiling is one more cap. So
@@ -41,7 +41,7 @@ def under_ceilings(
     smallest = caps.cost(caps.prototype.smallest()).values()
     items = {item.name: item for item in caps.requirements.items}
     for name, high, cheapest in zip(names, best, least.tolist(), strict=True):
-        low = max(_BEYOND * cheapest, 1.0 * smallest[name])
+        low = max(_BEYOND * cheapest, 1.0 * smallest.get(name, 0.0))
         ceiling = low * (max(high, low) / low) ** random.random()
         known = items.get(name)
         if known is None or ceiling < known.bound - known.safety:

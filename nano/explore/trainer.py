@@ -19,6 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
+from nano.bench.turns import Turns
 from nano.data.sample import network_input
 from nano.data.sets import Sets
 from nano.design.kinds import AnyDesign
@@ -104,6 +105,7 @@ class BuiltIn:
         protocol: Of every accuracy.
         study_seed: From which the orders of images derive.
         device: ``cpu`` or ``cuda``.
+        turns: Of this machine, where designs are measured on it: a training pauses meanwhile.
     """
 
     sets: Sets
@@ -111,6 +113,7 @@ class BuiltIn:
     protocol: DepthProtocol
     study_seed: int
     device: str = "cpu"
+    turns: Turns | None = None
 
     def probe(self, design: AnyDesign, seed: int) -> str | None:
         """Stimulus and reaction at the start; see `nano.networks.health`."""
@@ -122,6 +125,10 @@ class BuiltIn:
 
     def run(self, job: Job, stop: Callable[[], bool]) -> Outcome:
         """Train by the recipe, evaluate, draw the panel; keep the model when confirming."""
+        with self.turns.working(stop) if self.turns else contextlib.nullcontext(stop) as pausing:
+            return self._run(job, pausing)
+
+    def _run(self, job: Job, stop: Callable[[], bool]) -> Outcome:
         trained = train(
             architecture_of(job.design),
             self.recipe.for_images(job.images),

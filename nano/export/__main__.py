@@ -24,6 +24,7 @@ from nano.export.forms import PRECISIONS
 if TYPE_CHECKING:
     import onnx
 
+    from nano.export.onnx import Form
     from nano.networks.model import Model
 
 CALIBRATION = 64  # images
@@ -153,10 +154,12 @@ def checked(model: Model, path: Path) -> dict[str, Any]:
     return {"file": str(path), **summary(made), "difference": parity}
 
 
-def exported(options: argparse.Namespace, model: Model, form: Any, *, int8: bool) -> dict[str, Any]:
+def exported(
+    options: argparse.Namespace, model: Model, form: Form, *, int8: bool
+) -> dict[str, Any]:
     """Write what was asked for, after it was found equal to the network."""
     from nano.export.folder import write_folder
-    from nano.export.onnx import to_onnx, write_onnx
+    from nano.export.onnx import add_metadata, to_onnx, write_onnx
     from nano.export.same import check_same, difference
 
     made = to_onnx(model, form)
@@ -165,6 +168,9 @@ def exported(options: argparse.Namespace, model: Model, form: Any, *, int8: bool
         made = calibrated(options, model, made)
         found = difference(model, made)
     accuracy = measured(options, model, made) if options.data else {}
+    if accuracy:
+        protocol = accuracy["exported"]["protocol"]
+        add_metadata(made, protocol=protocol, accuracy=json.dumps(accuracy["exported"]))
     if options.onnx:
         write_onnx(options.onnx, made)
     if options.folder:
@@ -200,7 +206,7 @@ def _check_folder(options: argparse.Namespace, images: int | None) -> None:
     if not Path(options.model).is_dir():
         raise InputError(f"--folder deploys trained weights, and {options.model} is a design")
     if images is not None and images > 1:
-        raise InputError(f"--folder takes one photo at a time: --batch 1 or any, not {images}")
+        raise InputError(f"--batch {images}: a folder's README feeds one image: 1 or any")
 
 
 def data_options(options: argparse.Namespace, split: str) -> argparse.Namespace:

@@ -20,7 +20,7 @@ from nano.errors import InputError
 from nano.export.forms import IR_VERSIONS
 from nano.export.operators import Recorder
 from nano.export.optional import onnx
-from nano.export.read import FORMAT_VERSION
+from nano.export.read import FORMAT_VERSION, metadata_of
 from nano.export.rewrite import rewritten
 from nano.files import canonical_json, write_bytes
 from nano.machine import versions
@@ -161,6 +161,11 @@ def write_onnx(path: Path, made: onnx.ModelProto) -> None:
         OutputError: It cannot be written.
     """
     write_bytes(path, made.SerializeToString(deterministic=True))
+
+
+def add_metadata(made: onnx.ModelProto, **told: str) -> None:
+    """Set entries of the metadata, the others stay."""
+    onnx.helper.set_model_props(made, metadata_of(made) | told)
 
 
 def _listed(names: Any) -> str:

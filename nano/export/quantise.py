@@ -61,14 +61,13 @@ def quantised(
             },
         )
         small: onnx.ModelProto = onnx.load(path)
-    told |= {"precision": "int8", "calibration": caption}
-    onnx.helper.set_model_props(small, told)
-    opset = next(each.version for each in made.opset_import)
+    onnx.helper.set_model_props(small, told | {"precision": "int8", "calibration": caption})
     # The quantiser declares its own operators' domain, of which these models use none.
     own = [each for each in small.opset_import if each.domain == ""]
     del small.opset_import[:]
     small.opset_import.extend(own)
-    check(small, opset)
+    small.ir_version = made.ir_version
+    check(small, made.opset_import[0].version)
     return small
 
 

@@ -3,8 +3,8 @@
 Yang et al. 2018, "NetAdapt: Platform-Aware Neural Network Adaptation for Mobile Applications",
 section 3 and algorithm 1: each round asks for a little less of a resource, every layer makes one
 proposal that saves enough by itself, each is trained briefly, and the best of them goes on. The
-resource is whatever ``cost`` tells of a design: MACs (`nano.cost.count`), or milliseconds summed
-from a table that was measured.
+resource is whatever ``cost`` tells of a design, such as its MACs (`nano.cost.count`); no table of
+measured milliseconds is wired in.
 """
 
 from __future__ import annotations

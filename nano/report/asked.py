@@ -140,11 +140,27 @@ def limits(run: Run) -> Html:
     sentences += [
         "The search trains briefly. Longer training lifts every design, and not each by the same "
         "amount: the order may change.",
-        "MACs and parameters are exact; neither is latency. How fast a network runs has to be "
-        "measured on the device.",
+        _latency(run),
         "One search with one seed: another seed finds other designs of about the same worth.",
     ]
     return tag("ul", *(tag("li", sentence) for sentence in sentences))
+
+
+def _latency(run: Run) -> str:
+    measured = [e.measurements[-1] for e in run.evaluations if e.measurements]
+    if not measured:
+        return (
+            "MACs and parameters are exact; neither is latency. How fast a network runs has to be "
+            "measured on the device."
+        )
+    devices = " and ".join(dict.fromkeys(f"{m.device}, {m.runtime or 'its own'}" for m in measured))
+    noisy = sum(bool(m.disturbed) for m in measured)
+    return f"Latency holds for this device and runtime only: {devices}. " + (
+        f"{noisy} of {len(measured)} designs were measured while the machine was not quiet: their "
+        "latency is an upper bound."
+        if noisy
+        else "All designs were measured on a quiet machine."
+    )
 
 
 def _command(command: Any) -> str:

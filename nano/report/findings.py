@@ -9,10 +9,18 @@ from statistics import fmean
 
 from nano.cost.count import Cost
 from nano.front import score
-from nano.records import METRICS, STAGES, Accuracy, Confirmation, Evaluation
+from nano.records import (
+    METRICS,
+    NOT_MEASURED,
+    STAGES,
+    Accuracy,
+    Confirmation,
+    Evaluation,
+    Measurement,
+)
 from nano.report import numbers
 from nano.report.run import Run
-from nano.score import Requirement
+from nano.score import MEASURED, Requirement
 
 REFERENCE_ORIGIN = "prototype"  # `Evaluation.origin` of the preset that seeds a search
 
@@ -33,6 +41,7 @@ class Finding:
     key: str
     origin: str
     cost: Cost
+    measurements: tuple[Measurement, ...]
     accuracy: Accuracy | None
     delta1_sd: float | None
     netscore: float | None
@@ -64,6 +73,8 @@ def state(evaluation: Evaluation) -> str:
         return "failed"
     if evaluation.stage == "final":
         return "failed" if evaluation.reason else "complete"
+    if last is None and (evaluation.reason or "").startswith(NOT_MEASURED):
+        return "failed"
     within_caps = all(margin <= 0 for margin in evaluation.margins.values())
     dead = last is None and evaluation.predicted is None and within_caps
     return "failed" if dead and evaluation.reason else "pruned"
@@ -82,6 +93,7 @@ def observed(evaluation: Evaluation) -> Finding:
         key=evaluation.key,
         origin=evaluation.origin,
         cost=evaluation.cost,
+        measurements=evaluation.measurements,
         accuracy=evaluation.accuracy,
         delta1_sd=None,
         netscore=evaluation.netscore,
@@ -101,6 +113,7 @@ def confirmed(confirmation: Confirmation) -> Finding:
         key=confirmation.key,
         origin=confirmation.origin,
         cost=confirmation.cost,
+        measurements=confirmation.measurements,
         accuracy=confirmation.accuracy,
         delta1_sd=confirmation.delta1_sd,
         netscore=confirmation.netscore,
@@ -113,9 +126,12 @@ def confirmed(confirmation: Confirmation) -> Finding:
 
 
 def _known(record: Evaluation | Confirmation) -> dict[str, float]:
-    """Margins without those of an accuracy that nobody measured, which count as missed by all."""
-    measured = record.accuracy is not None
-    return {name: m for name, m in record.margins.items() if measured or name not in METRICS}
+    """Margins without those of what nobody measured, which count as missed by all of it."""
+    unknown = {
+        *(() if record.accuracy is not None else METRICS),
+        *(() if record.measurements else MEASURED),
+    }
+    return {name: m for name, m in record.margins.items() if name not in unknown}
 
 
 def chosen(run: Run) -> Finding | None:

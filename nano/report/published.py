@@ -1,7 +1,7 @@
 """Rows that others published: quoted, never measured here, and drawn only beside like data.
 
 Source: Wang, Famouri, Wong 2020 (DepthNet Nano), Table 1: KITTI, Eigen test split, Eigen's crop,
-0-80 m. A value that we have no text for is None, not remembered.
+0-80 m; and Table 2: speed on a Jetson. A value that we have no text for is None, not remembered.
 """
 
 from __future__ import annotations
@@ -71,6 +71,39 @@ PUBLISHED = (
         size=(384, 1280),
         delta1=0.894,
     ),
+)
+
+SPEED_SOURCE = "DepthNet Nano (Wang, Famouri, Wong 2020), Table 2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedSpeed:
+    """One row of the paper's Table 2, whose power was not measured.
+
+    Attributes:
+        name: The network, with its first author.
+        network: What it is called here, for `nano.networks.catalog`.
+        budget_w: Nominal budget of the device's power mode, by which the paper names the mode.
+        fps: Images a second.
+        images_per_s_w: As printed.
+    """
+
+    name: str
+    network: str
+    budget_w: int
+    fps: float
+    images_per_s_w: float
+
+
+SPEED_DEVICE = "Jetson AGX Xavier"
+PUBLISHED_SPEEDS = tuple(
+    PublishedSpeed(name=name, network=network, budget_w=budget, fps=fps, images_per_s_w=printed)
+    for name, network, budget, fps, printed in (
+        ("DenseDepth (Alhashim)", "densedepth", 30, 3.00, 0.100),
+        ("DenseDepth (Alhashim)", "densedepth", 15, 1.65, 0.110),
+        ("DepthNet Nano (Wang)", "depthnet-nano", 30, 13.92, 0.464),
+        ("DepthNet Nano (Wang)", "depthnet-nano", 15, 7.70, 0.513),
+    )
 )
 
 

@@ -20,7 +20,7 @@ from nano.records import (
     confirmation_from_plain,
     evaluation_from_plain,
 )
-from nano.score import AT_MOST_COUNTED, Requirements
+from nano.score import AT_MOST_COUNTED, AT_MOST_MEASURED, Requirements
 
 Record = TypeVar("Record")
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -75,11 +75,11 @@ class Run:
 
     @property
     def trade_off(self) -> tuple[str, ...]:
-        """Costs that the study minimises beside the score, of those that are counted."""
+        """Costs that the study minimises beside the score, counted or measured."""
         utility = self.study.get("utility")
         names = utility.get("trade_off") if isinstance(utility, Mapping) else None
         names = names if isinstance(names, list) else []
-        return tuple(name for name in names if name in AT_MOST_COUNTED)
+        return tuple(name for name in names if name in (*AT_MOST_COUNTED, *AT_MOST_MEASURED))
 
     @property
     def seconds(self) -> float | None:

@@ -192,7 +192,7 @@ def front_table(run: Run) -> Html | None:
             one.key,
             numbers.decibels(one.netscore),
             numbers.mean_sd(_delta1(one.accuracy), one.delta1_sd),
-            *(numbers.count(cost) for cost in costs(one, run.trade_off)),
+            *map(quantity, run.trade_off, costs(one, run.trade_off)),
         ]
         for one in front(feasible, run.trade_off)
     ]

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from nano.front import costs, front, score
 from nano.report import numbers
-from nano.report.findings import Finding, chosen, confirmed, observed, state
+from nano.report.findings import Finding, chosen, confirmed, observed, quantity, state
 from nano.report.markup import Html
 from nano.report.run import Run
 from nano.report.style import (
@@ -67,6 +67,9 @@ _AXES = {
     "macs": "multiply-accumulates (MACs) per image",
     "activations": "activations per image",
     "bytes": "bytes moved per image",
+    "latency_ms": "latency in milliseconds",
+    "joules": "joules per image",
+    "watts": "watts",
 }
 
 
@@ -112,5 +115,5 @@ def _confirmed(
     )
     tips[gid] = (
         f"trial {finding.number} ({finding.key}): NetScore {numbers.decibels(finding.netscore)}, "
-        f"{numbers.count(costs(finding, [name])[0])} {name}"
+        f"{name} {quantity(name, costs(finding, [name])[0])}"
     )

@@ -1,4 +1,4 @@
-"""Train one network, or train a model further, and measure it on the validation split.
+r"""Train one network, or train a model further, and measure it on the validation split.
 
 python -m nano.train depthnet-small --data scenes --out runs/small
 python -m nano.train depthnet-tiny --data scenes --steps 60
@@ -8,7 +8,8 @@ python -m nano.train depthnet-small --data folder --root /data/mine --size 96x12
 
 The paper's training, on one GPU and on eight (a batch is that of all of them together):
 
-python -m nano.train depthnet-nano --data kitti --root DIR --fill levin --recipe depthnet-nano
+python -m nano.train depthnet-nano --data kitti --root DIR --fill levin --recipe depthnet-nano \
+    --workers 16
 torchrun --nproc-per-node 8 -m nano.train depthnet-nano ... as above
 
 Writes DIR/{design.json, model.safetensors, metrics.json, curve.csv}. Ctrl-C leaves a checkpoint
@@ -29,13 +30,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from nano.console import Parser, Terminated, natural, parse_size, run, say
-from nano.data.option import SECONDS_BETWEEN_LINES, add_data_options, table_of, telling
-from nano.errors import DataError, Diverged, InputError, RunError
+from nano.data.option import SECONDS_BETWEEN_LINES, add_data_options, prepared, table_of
+from nano.errors import DataError, Diverged, InputError
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from nano.data.sample import DepthSet, Source
+    from nano.data.sample import DepthSet
     from nano.data.sets import AnyTable
     from nano.networks.catalog import Architecture
     from nano.networks.model import Model
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
     from nano.train.processes import Processes
     from nano.train.recipe import Recipe
     from nano.train.session import CurvePoint, Trained
-
-METRICS_FILE = "metrics.json"
-CHECKPOINT_FILE = "checkpoint"
 
 
 def parser() -> Parser:
@@ -67,7 +65,7 @@ def parser() -> Parser:
     options.add_argument(
         "--fill",
         metavar="HOW",
-        help="make KITTI's sparse depth dense to train on, as SSIM needs it: levin, linear, ...",
+        help="make sparse depth dense to train on, as SSIM needs it: levin, linear, ...",
     )
     options.add_argument(
         "--recipe",
@@ -130,9 +128,11 @@ class Job:
 
 def trained_and_told(options: argparse.Namespace, processes: Processes, device: str) -> int:
     """What the command does, in every process of the training."""
+    from nano.train.earlier import earlier
+
     with processes.first_ahead():
         job = chosen_job(options, processes, device)
-        metrics = finished(job.out, job.training)
+        metrics = earlier(job.out, "training", job.training)
     if metrics is not None:
         say(f"{job.out}: already trained")
     else:
@@ -147,10 +147,12 @@ def trained_and_told(options: argparse.Namespace, processes: Processes, device: 
 
 def chosen_job(options: argparse.Namespace, processes: Processes, device: str) -> Job:
     """What the options ask for; all that can be wrong comes before the minutes data may take."""
-    from nano.files import to_plain
+    from nano.data.sets import fill_method
+    from nano.files import file_hash, to_plain
     from nano.networks.catalog import load_architecture
     from nano.networks.device import torch_device
-    from nano.networks.model import load_model
+    from nano.networks.model import WEIGHTS_FILE, load_model
+    from nano.train.earlier import earlier
     from nano.train.loop import check_outputs
     from nano.train.precision import resolve_precision
 
@@ -165,17 +167,21 @@ def chosen_job(options: argparse.Namespace, processes: Processes, device: str) -
     design.check_size(table.size)
     start = chosen_start(options, model, table.size)
     out: Path = options.out or Path("runs") / f"train-{design.key}-seed{options.seed}"
+    given = Path(options.design) / WEIGHTS_FILE if model else options.weights
     training: dict[str, Any] = {
         "from": options.design if model else str(options.weights or "fresh"),
+        "from_hash": given and file_hash(given),
         "key": design.key,
         "recipe": to_plain(recipe),
         "seed": options.seed,
+        "fill": fill_method(table),
     }
-    finished(out, training)
+    earlier(out, "training", training)
     data, validation, protocol = chosen_data(options, table, base, out)
     training |= {
         "data": data.caption,
         "validation": f"{validation.caption}, {protocol.describe()}",
+        "frames": [data.fingerprint, validation.fingerprint],
     }
     return Job(
         design=design,
@@ -191,6 +197,7 @@ def chosen_job(options: argparse.Namespace, processes: Processes, device: str) -
 
 def trained_by(job: Job, seed: int, processes: Processes, device: str) -> Trained:
     """The training, which Ctrl-C stops; the first process tells how it goes."""
+    from nano.train.earlier import CHECKPOINT_FILE
     from nano.train.loop import train
 
     with stop_on_signal(processes) as stop, told_divergence(processes):
@@ -208,17 +215,27 @@ def trained_by(job: Job, seed: int, processes: Processes, device: str) -> Traine
         )
 
 
-def chosen_recipe(options: argparse.Namespace, design: Architecture) -> Recipe:
-    """The named recipe with --set and --steps; a StudyError says what does not fit."""
+def chosen_recipe(options: argparse.Namespace, design: Architecture, **usual: object) -> Recipe:
+    """The named recipe with --set and --steps; a StudyError says what does not fit.
+
+    Args:
+        options: With ``recipe``, ``set`` and ``steps``.
+        design: What is to be trained.
+        usual: Fields of the recipe unless the options say otherwise.
+    """
     from nano.errors import StudyError
     from nano.train.recipe import recipe_from_plain
 
-    usual = "quick" if design.outputs == 1 else "ordinal"
-    table: dict[str, Any] = {"name": options.recipe or usual}
+    own = "quick" if design.outputs == 1 else "ordinal"
+    table: dict[str, Any] = {"name": options.recipe or own, **usual}
+    said = {"name": ("--recipe", options.recipe), "steps": ("--steps", options.steps)}
     for setting in options.set:
         key, equals, value = setting.partition("=")
         if not equals:
             raise StudyError(f"--set {setting}: write KEY=VALUE, e.g. batch=8")
+        option, given = said.get(key, ("", None))
+        if given is not None:
+            raise StudyError(f"--set {setting}: {option} says that too; leave out one of them")
         try:
             table[key] = json.loads(value)
         except ValueError:
@@ -275,52 +292,14 @@ def chosen_data(
 
     The frames are looked for, and ``out`` is made, before any is prepared.
     """
-    from nano.data.cache import default_cache, prepare
-    from nano.data.sets import SplitName, bad_share, source
+    from nano.data.sets import SplitName, source
     from nano.evaluate.protocol import protocol_of
 
     splits: tuple[SplitName, ...] = ("train", "validation")
     found = [source(table, base, split) for split in splits]
     made(out)
-
-    def prepared(frames: Source) -> DepthSet:
-        place = options.cache or default_cache()
-        tell = telling(frames.name)
-        return prepare(
-            frames,
-            table.size,
-            place,
-            workers=options.workers,
-            progress=tell,
-            bad_share=bad_share(table),
-        )
-
-    train, validation = map(prepared, found)
+    train, validation = (prepared(options, table, frames) for frames in found)
     return train, validation, protocol_of(table, base)
-
-
-def finished(out: Path, training: dict[str, Any]) -> dict[str, Any] | None:
-    """The metrics in ``out`` if it holds a training like that; a RunError if it holds another.
-
-    Args:
-        out: The folder.
-        training: What is known of the training so far.
-    """
-    from nano.files import read_json
-
-    path = out / METRICS_FILE
-    if not path.exists():
-        return None
-    metrics: dict[str, Any] = read_json(path, RunError)
-    found = metrics.get("training")
-    there = found if isinstance(found, dict) else {}
-    differing = [name for name in training if there.get(name) != training[name]]
-    if differing:
-        raise RunError(
-            f"{out}: holds another training, which differs in {', '.join(differing)};"
-            " name another folder with --out"
-        )
-    return metrics
 
 
 def made(out: Path) -> None:
@@ -353,6 +332,7 @@ def keep(job: Job, trained: Trained, processes: Processes, device: str) -> dict[
     from nano.files import to_plain, write_json, write_text
     from nano.machine import commit, machine, versions
     from nano.networks.model import Model, save_model
+    from nano.train.earlier import CHECKPOINT_FILE, METRICS_FILE
 
     target, out = job.recipe.target, job.out
     result = evaluate(trained.network, target, job.validation, job.protocol, device=device)
@@ -384,7 +364,8 @@ def stop_on_signal(processes: Processes) -> Iterator[Callable[[], bool]]:
     Not where there are several processes: torchrun passes on what a scheduler has sent to all of
     them already, and ends at once what does not stop in time.
 
-    Left by `Stopped`, it goes on as the signal would have: exit code 130 or 143.
+    Left by `Stopped`, or after a signal that came too late to stop anything, it goes on as the
+    signal would have: exit code 130 or 143.
     """
     from nano.train.loop import Stopped
 
@@ -398,6 +379,8 @@ def stop_on_signal(processes: Processes) -> Iterator[Callable[[], bool]]:
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: bool(received)
+        if processes.any(bool(received)):
+            raise Stopped("stopped after the last step")
     except Stopped as stopped:
         say(f"{stopped}; the same command goes on from there")
         # Nothing received: it was another process that was asked to stop.

@@ -22,15 +22,20 @@ class Average:
         self.tensors = {name: one.clone() for name, one in self.live.items()}
 
     @torch.no_grad()
-    def follow(self, step: int) -> None:
+    def follow(self, step: int, taken: Tensor | bool = True) -> None:
         """Take in the weights after step 1, 2, ...
 
         average = b average + (1 - b) weights, b = min(decay, (1 + step) / (10 + step)): early
         averages forget the random start quickly (as tf.train.ExponentialMovingAverage does).
+
+        Args:
+            step: Counted from 1, steps that were skipped among them.
+            taken: False, or a tensor of it on the weights' device, where the step was skipped:
+                the average then stays as it is.
         """
-        decay = min(self.decay, (1 + step) / (10 + step))
+        share = (1 - min(self.decay, (1 + step) / (10 + step))) * taken
         for name, average in self.tensors.items():
-            average.lerp_(self.live[name], 1 - decay)
+            average.lerp_(self.live[name], share)
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Go on from these averages."""

@@ -20,7 +20,7 @@ import torch
 from nano.errors import RunError
 from nano.files import write_bytes
 
-_MAGIC = b"nano training checkpoint 2\n"
+_MAGIC = b"nano training checkpoint 3\n"
 _DIGEST = 32  # bytes of SHA-256, between the magic line and what torch.save wrote
 
 

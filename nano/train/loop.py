@@ -60,10 +60,10 @@ def train(
         seed: Of the weights' start.
         order_seed: Of the order of images and flips: the same for all trainings to be compared.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        checkpoint: File to resume from and to write; the caller deletes it once the result is
-            kept. None: nothing is written.
+        checkpoint: File to resume from and to write, now and then and after the last step; the
+            caller deletes it once the result is kept. None: nothing is written.
         checkpoint_seconds: Wall time between two writes.
-        stop: Asked after every step; true in one process, it stops all.
+        stop: Asked after every step but the last; true in one process, it stops all.
         progress: Called with every point of the curve that is new.
         start: A network of ``design`` to go on from; it is trained in place. None: a fresh one.
         processes: Which of several processes this is, each of them called with the same
@@ -83,7 +83,8 @@ def train(
         raise DataError(f"{data.caption}: no images to train on")
     check_outputs(design, recipe)
     if recipe.uses_ssim:
-        _check_dense(design.output_stride, recipe, data)
+        with processes.first_ahead():
+            _check_dense(design.output_stride, recipe, data)
     session = Session(
         design,
         recipe,
@@ -95,18 +96,18 @@ def train(
         processes=processes,
     )
     if checkpoint is not None:
-        session.resume(checkpoint)
+        with processes.first_ahead():
+            session.resume(checkpoint)
     processes.check_same(f"{session.identity} {session.step}")
     saved = time.monotonic()
     while session.step < recipe.steps:
         session.advance()
         if session.due():
             session.look(progress)
-        if session.step == recipe.steps:
-            break
-        stopping = processes.any(stop is not None and stop())
+        last = session.step == recipe.steps  # what comes after it may be interrupted too
+        stopping = not last and processes.any(stop is not None and stop())
         old = time.monotonic() - saved >= checkpoint_seconds
-        if checkpoint is not None and processes.first and (stopping or old):
+        if checkpoint is not None and processes.first and (stopping or last or old):
             session.look(progress)
             write_checkpoint(checkpoint, session.checkpoint())
             saved = time.monotonic()

@@ -69,7 +69,10 @@ class Processes:
 
     @contextmanager
     def first_ahead(self) -> Iterator[None]:
-        """The first goes through the block alone; then the others, who find what it has made."""
+        """The first goes through the block alone; then the others, who find what it has made.
+
+        What the first raises, it alone tells: the others, who wait for it, end without a word.
+        """
         if not self.first:
             self.wait()
         yield
@@ -80,6 +83,8 @@ class Processes:
         """A RunError unless all processes hand in the same text."""
         number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
         if int(self.total(torch.tensor(number))) != number * self.world:
+            if not self.first:
+                self.wait()  # until the first, who tells it, has ended: this one then ends too
             raise RunError(
                 "the processes see different data, options or checkpoints: give all of them the"
                 " same, on a disk that they share"

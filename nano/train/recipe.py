@@ -52,8 +52,8 @@ class Recipe:
         ema: Decay of the weights' exponential moving average, e.g. 0.999; the averaged weights are
             then what is evaluated and kept. 0: the last step's.
         recalibrate: Training images over which batch norm's statistics are measured again after
-            the last step; 0 keeps the running averages. They teach nothing, so they are not
-            counted in `images`.
+            the last step, rounded up to whole batches; 0 keeps the running averages. They teach
+            nothing, so they are not counted in `images`.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}

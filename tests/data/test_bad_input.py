@@ -175,9 +175,7 @@ def test_an_image_without_a_pixel_in_the_crop_is_left_out_counted_and_found(
     table = tmp_path / "images.csv"
     options = ["--data", str(study), "--cache", str(tmp_path / "cache"), "--csv", str(table)]
     assert evaluate_command([str(tmp_path / "model"), *options]) == 0
-    assert "1 images have no pixel to compare and were left out; --csv FILE tells which" in (
-        capsys.readouterr().err
-    )
+    assert "1 of 2 frames compared; left out: 1 with no pixel to compare" in capsys.readouterr().out
     assert f"{DRIVES[2]}/image_02/0000000001,0," in table.read_text()
     write_depth(place / "0000000000.png", metres=90.0)  # beyond the protocol's 80 m
     with pytest.raises(DataError, match="kitti test: no image has a truth value that kitti-single"):
@@ -229,7 +227,7 @@ def test_a_cache_of_another_version_is_refused_with_what_to_delete(
     place = Path(capsys.readouterr().out.splitlines()[0].rsplit(": ", 1)[1])
     index = json.loads((place / "index.json").read_text())
     (place / "index.json").write_text(json.dumps(index | {"version": 1}))
-    with pytest.raises(DataError, match=r"layout is version 1, this program's is 2\. Delete that"):
+    with pytest.raises(DataError, match=r"layout is version 1, this program's is 3\. Delete that"):
         prepare(study)
     os.truncate(place / "images.npy", 200)
     (place / "index.json").write_text(json.dumps(index))

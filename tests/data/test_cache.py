@@ -19,9 +19,10 @@ import pytest
 
 from nano.data import readers
 from nano.data.arrays import checksum
-from nano.data.cache import cache_key, open_cache, prepare
+from nano.data.cache import Index, cache_key, open_cache, prepare
 from nano.data.sample import DepthSet, Provenance, Sample
 from nano.errors import DataError, OutputError
+from nano.files import from_plain, write_json
 
 SIZE = (8, 16)
 
@@ -239,6 +240,78 @@ def test_renamed_cache_is_refused(tmp_path: Path) -> None:
     (tmp_path / cache_key(MadeUp(), SIZE)).rename(tmp_path / "0123456789ab")
     with pytest.raises(DataError, match="renamed"):
         open_cache(tmp_path / "0123456789ab")
+
+
+def edit(place: Path, **changes: object) -> None:
+    """Change the index as somebody would who does not know of checksums."""
+    path = place / "index.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"names": ["frame-0"]},
+        {"names": [f"frame-{i}" for i in reversed(range(19))]},
+        {"name": "kitti test"},
+        {"truth": "annotated"},
+        {"identity": {"set": "kitti"}},
+        {"size": [16, 16]},
+        {"method": "nearest"},
+        {"licence": "public domain"},
+        {"protocol": "KITTI"},
+        {"left_out": ["frame-3.png: truncated"]},
+    ],
+    ids=lambda changes: "-".join(changes),
+)
+def test_an_edited_index_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    prepare(MadeUp(), SIZE, tmp_path)
+    place = tmp_path / cache_key(MadeUp(), SIZE)
+    edit(place, **changes)
+    with pytest.raises(DataError, match=r"renamed|was altered"):
+        open_cache(place)
+
+
+def test_another_cache_under_this_name_is_refused_even_where_its_key_was_edited(
+    tmp_path: Path,
+) -> None:
+    prepare(MadeUp(version=1), SIZE, tmp_path)
+    place = tmp_path / cache_key(MadeUp(), SIZE)
+    (tmp_path / cache_key(MadeUp(version=1), SIZE)).rename(place)
+    edit(place, key=place.name)
+    with pytest.raises(DataError, match="renamed, or put together"):
+        prepare(MadeUp(), SIZE, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["images", "depth", "truth_sizes", "truth_offsets", "intrinsics"])
+def test_arrays_that_do_not_belong_together_are_refused(tmp_path: Path, name: str) -> None:
+    prepare(MadeUp(), SIZE, tmp_path)
+    place = tmp_path / cache_key(MadeUp(), SIZE)
+    array = np.load(place / f"{name}.npy")[1:]
+    np.save(place / f"{name}.npy", array)
+    index = from_plain(Index, json.loads((place / "index.json").read_text()), "index.json")
+    path = place / f"{name}.npy"
+    entry = replace(
+        index.arrays[name], shape=array.shape, bytes=path.stat().st_size, checksum=checksum(path)
+    )
+    forged = replace(index, arrays=index.arrays | {name: entry})
+    write_json(place / "index.json", forged.sealed())
+    with pytest.raises(DataError, match=rf"{name}\.npy is \(.*, expected \("):
+        open_cache(place)
+
+
+def test_frames_that_change_while_they_are_read_make_no_cache(tmp_path: Path) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Changing(MadeUp):
+        asked: list[int]
+
+        def identity(self) -> dict[str, Any]:
+            self.asked.append(0)
+            return super().identity() | {"asked": len(self.asked)}
+
+    with pytest.raises(DataError, match="made up: files changed while they were read"):
+        prepare(Changing(asked=[]), SIZE, tmp_path)
+    assert not list(tmp_path.glob("*/"))
 
 
 def test_folder_that_is_not_there_says_how_to_make_it(tmp_path: Path) -> None:

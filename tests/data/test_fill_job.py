@@ -32,7 +32,13 @@ from nano.data.images import read_depth_png
 from nano.data.locks import alone
 from nano.data.sample import Sample
 from nano.data.sets import data_table, source
-from nano.errors import DataError, InputError, OutputError, StudyError
+from nano.errors import DataError, InputError, OutputError, RunError, StudyError
+from nano.files import write_json
+from nano.train.__main__ import chosen_job
+from nano.train.__main__ import main as train_command
+from nano.train.__main__ import parser as train_parser
+from nano.train.earlier import METRICS_FILE
+from nano.train.processes import ALONE
 
 HALF_STEP_M = 0.5 / 256
 DRIVE = f"{DATE}_drive_0001_sync"
@@ -490,3 +496,21 @@ def test_depth_beyond_what_a_map_holds_is_refused_with_the_number() -> None:
 
     with pytest.raises(DataError, match=r"frame-0: a depth of 300\.0 m, but .* at most 256 m"):
         FilledSource(inner=Far(), method="nearest", label="far")[0]
+
+
+def test_a_training_tells_how_depth_was_filled_and_another_way_is_another_training(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    options = ["depthnet-tiny", "--data", str(study(tmp_path)), "--cache", str(tmp_path / "cache")]
+    options += ["--size", "32x64", "--out", str(out)]
+    job = chosen_job(train_parser().parse_args([*options, "--fill", "linear"]), ALONE, "cpu")
+    assert job.training["fill"] == "linear"
+    write_json(out / METRICS_FILE, {"training": job.training})
+    with pytest.raises(RunError, match="another training, which differs in fill;"):
+        train_command(options)
+    assert not (tmp_path / "cache" / "filled" / "kitti-single-scan-nearest").exists()
+    for path in (tmp_path / "depth" / DRIVE).rglob("*.png"):
+        write_depth(path, metres=20.0)  # other frames of the same names
+    with pytest.raises(RunError, match="another training, which differs in frames;"):
+        train_command([*options, "--fill", "linear"])

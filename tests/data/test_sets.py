@@ -215,6 +215,22 @@ def test_splits_that_share_a_drive_are_refused(tmp_path: Path, change: dict[str,
         source(data_table(SAMPLE | change), tmp_path, "test")
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"train": "eigen-test"}, "2011_09_26_drive_0002_sync is in train"),
+        ({"train": "eigen-test-annotated"}, "2011_09_26_drive_0002_sync is in train"),
+        ({"train": ["2011_09_26_drive_0001", "2011_09_26/0009"]}, "drive_0009_sync is in train"),
+        ({"validation": ["2011_09_30_drive_0016"]}, "2011_09_30_drive_0016_sync is in validation"),
+    ],
+)
+def test_published_test_drives_neither_train_nor_select_whatever_the_study_tests_on(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(DataError, match=f"{words}, but is one of the 28 test drives of Eigen"):
+        source(data_table(SAMPLE | {"test": ["2011_09_28_drive_0037"]} | change), tmp_path, "test")
+
+
 def test_unknown_lists_are_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="eigen-fit, eigen-validation"):
         source(data_table(SAMPLE | {"train": "eigen"}), tmp_path, "test")
@@ -249,7 +265,9 @@ def test_drives_are_seen_by_the_left_camera_unless_told(
     assert len(found) == 5
 
 
-def test_standing_frames_are_left_out_of_training_only(tmp_path: Path) -> None:
+def test_standing_frames_are_left_out_of_training_only_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     drive_tree(tmp_path)
     (tmp_path / "static.txt").write_text(
         "".join(f"{DATE} {DATE}_drive_0001_sync {index:010d}\n" for index in (1, 2, 5))
@@ -259,6 +277,13 @@ def test_standing_frames_are_left_out_of_training_only(tmp_path: Path) -> None:
     found = [source(data_table(plain), tmp_path, split) for split in ("train", "validation")]
     indices = [[f.index for f in part.frames] for part in found if isinstance(part, KittiSource)]
     assert indices == [[0, 3, 4], [5]]
+    told = [record.message for record in caplog.records]
+    assert told == [
+        f"kitti train: 2 of 5 frames left out: the car stands still, says {tmp_path / 'static.txt'}"
+    ]
+    (tmp_path / "other.txt").write_text(f"{DATE} {DATE}_drive_0002_sync 0000000001\n")
+    with pytest.raises(DataError, match=r"other\.txt: lists 1 standing frames, none of which"):
+        source(data_table(plain | {"standing": "other.txt"}), tmp_path, "train")
     with pytest.raises(DataError, match=r"gone\.txt: no such file"):
         source(data_table(plain | {"standing": "gone.txt"}), tmp_path, "train")
 

@@ -81,6 +81,16 @@ def test_knobs_without_spread_are_read_back() -> None:
     assert FAMILY.knobs_of(design) == pytest.approx(knobs)
 
 
+def test_spread_is_read_back_without_bias() -> None:
+    knobs = {**FAMILY.knobs_of(FAMILY.preset), "multiplier.4": 0.5, "spread": 0.5}
+    found = [
+        FAMILY.knobs_of(FAMILY.design(FAMILY.expand(knobs, seed)))["multiplier.4"]
+        for seed in range(300)
+    ]
+    # Six layers, deviation .5: a standard error of .007. The geometric mean would give .45.
+    assert sum(found) / len(found) == pytest.approx(0.5, abs=0.02)
+
+
 def test_a_multiplier_widens_its_own_resolution_and_what_is_added_to_it() -> None:
     usual = FAMILY.knobs_of(FAMILY.preset)
     for name, columns in FAMILY.columns.items():

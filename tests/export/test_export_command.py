@@ -72,6 +72,8 @@ def test_int8_tells_its_accuracy_beside_that_of_torch(
     zeros = [i for i in made.graph.initializer if i.name.endswith("zero_point")]
     assert zeros and not any(onnx.numpy_helper.to_array(each).any() for each in zeros)
     accuracy = told["accuracy"]
+    assert properties["protocol"] == accuracy["exported"]["protocol"]
+    assert json.loads(properties["accuracy"]) == accuracy["exported"]
     loss = accuracy["torch"]["delta1"] - accuracy["exported"]["delta1"]
     assert accuracy["delta1_loss"] == loss
     assert accuracy["exported"]["data"].startswith("scenes test")
@@ -156,8 +158,8 @@ def test_a_path_that_cannot_be_written_is_named(model: Path, tmp_path: Path) -> 
     ("options", "error", "said"),
     [
         ([], InputError, "nothing to do"),
-        (["--folder", "d", "--batch", "4"], InputError, "--batch 1 or any, not 4"),
         (["--onnx", "m.onnx", "--opset", "12"], InputError, "opset 12: supported are 13, 17, 20"),
+        (["--folder", "deploy", "--batch", "4"], InputError, "README feeds one image"),
         (["--onnx", "m.onnx", "--batch", "few"], InputError, "'few' is no whole number"),
         (["--onnx", "m.onnx", "--precision", "fp16"], InputError, "choose from '?float32'?, "),
         (["--onnx", "m.onnx", "--data", "nothing"], StudyError, "no such file"),

@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,11 +15,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from nano.console import Terminated
 from nano.data.sample import DepthSet
 from nano.design.design import Design
 from nano.errors import OutputError, RunError
+from nano.train.__main__ import stop_on_signal
 from nano.train.checkpoint import read_checkpoint
-from nano.train.loop import Stopped, train
+from nano.train.loop import CurvePoint, Stopped, train
+from nano.train.processes import ALONE
 from nano.train.recipe import Recipe
 
 MakeSet = Callable[..., DepthSet]
@@ -132,7 +136,7 @@ def test_a_foreign_pickle_is_never_run(
     torch.save(content, buffer, pickle_module=pickle)
     payload = buffer.getvalue()
     path = tmp_path / "train.ckpt"
-    magic = b"nano training checkpoint 2\n"
+    magic = b"nano training checkpoint 3\n"
     path.write_bytes(magic + hashlib.sha256(payload).digest() + payload)
     with pytest.raises(RunError, match="not a checkpoint"):
         read_checkpoint(path, {})
@@ -145,7 +149,44 @@ def test_leftovers_of_killed_writes_are_swept(
     (tmp_path / ".train.ckpt.abc.part").write_bytes(b"half")
     (tmp_path / ".other.ckpt.abc.part").write_bytes(b"half")
     train(design, recipe, make_set(), seed=0, checkpoint=tmp_path / "train.ckpt")
-    assert [file.name for file in tmp_path.iterdir()] == [".other.ckpt.abc.part"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        ".other.ckpt.abc.part",
+        "train.ckpt",
+    ]
+
+
+def test_what_comes_after_the_last_step_can_be_interrupted_without_loss(
+    tmp_path: Path, design: Design, recipe: Recipe, make_set: MakeSet
+) -> None:
+    path = tmp_path / "train.ckpt"
+
+    def signalled(point: CurvePoint) -> None:
+        if point.step == recipe.steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Terminated), stop_on_signal(ALONE) as stop:
+        whole = train(
+            design, recipe, make_set(), seed=0, checkpoint=path, stop=stop, progress=signalled
+        )
+    seen: list[CurvePoint] = []
+    again = train(design, recipe, make_set(), seed=0, checkpoint=path, progress=seen.append)
+    assert seen == []  # no step was taken again
+    assert again.curve == whole.curve
+    ours, theirs = again.network.state_dict(), whole.network.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize(
+    ("sent", "ending"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+)
+def test_a_signal_that_came_too_late_to_stop_anything_is_not_swallowed(
+    sent: signal.Signals, ending: type[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ending), stop_on_signal(ALONE):
+        os.kill(os.getpid(), sent)
+    assert "the same command goes on from there" in capsys.readouterr().err
+    with stop_on_signal(ALONE) as stop:
+        assert not stop()
 
 
 def test_a_full_disk_harms_neither_the_old_checkpoint_nor_the_training(

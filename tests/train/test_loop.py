@@ -30,6 +30,17 @@ def same_weights(one: Trained, other: Trained) -> bool:
     return all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_amsgrad_keeps_the_largest_second_moment_of_every_weight(
+    design: Design, recipe: Recipe, make_set: MakeSet, amsgrad: bool
+) -> None:
+    session = Session(design, replace(recipe, amsgrad=amsgrad), make_set(), seed=0)
+    session.advance()
+    states = session.optimiser.state.values()
+    assert len(states) == len(session.parameters)
+    assert all(("max_exp_avg_sq" in state) == amsgrad for state in states)
+
+
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_same_arguments_give_the_same_bits(
     design: Design, recipe: Recipe, make_set: MakeSet, precision: str
@@ -225,6 +236,24 @@ def test_averaged_weights_follow_and_are_what_is_handed_over(
     norms = [n.state_dict() for n in (found, plain)]
     statistic = next(key for key in norms[0] if key.endswith("running_var"))
     assert not torch.equal(norms[0][statistic], norms[1][statistic])
+
+
+def test_the_average_does_not_follow_a_step_that_fp16_skipped(
+    design: Design, recipe: Recipe, make_set: MakeSet
+) -> None:
+    session = Session(design, replace(recipe, ema=0.9), make_set(), seed=0)
+    average = session.average
+    assert average is not None
+    session.advance()
+    weights = [parameter.detach().clone() for parameter in session.parameters]
+    before = {name: tensor.clone() for name, tensor in average.tensors.items()}
+    session.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    session.advance()
+    assert all(torch.equal(p, w) for p, w in zip(session.parameters, weights, strict=True))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in average.tensors.items())
+    session.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    session.advance()
+    assert not all(torch.equal(tensor, before[name]) for name, tensor in average.tensors.items())
 
 
 def test_a_scaled_loss_trains_as_a_plain_one_and_skips_what_overflows(

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,12 +88,15 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ]
 
 
-def started(arguments: list[str]) -> subprocess.Popen[str]:
+TRAIN = ("-m", "nano.train")
+
+
+def started(arguments: list[str], command: Sequence[str] = TRAIN) -> subprocess.Popen[str]:
     """The command in two processes; its own session, as a terminal would give it."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [*torchrun, "--nproc-per-node", "2", "-m", "nano.train", *arguments],
+        [*torchrun, "--nproc-per-node", "2", *command, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -101,8 +104,8 @@ def started(arguments: list[str]) -> subprocess.Popen[str]:
     )
 
 
-def two_processes(arguments: list[str]) -> tuple[int, str, str]:
-    with started(arguments) as running:
+def two_processes(arguments: list[str], command: Sequence[str] = TRAIN) -> tuple[int, str, str]:
+    with started(arguments, command) as running:
         out, told = running.communicate(timeout=300)
     return running.returncode, out, told
 
@@ -197,3 +200,29 @@ def test_what_is_wrong_is_told_once(study: list[str], tmp_path: Path) -> None:
         code, out, told = two_processes([*study, *more, "--out", str(tmp_path / "out")])
         assert code != 0 and out == ""
         assert told.count("error: ") == told.count(words) == 1, told
+    (tmp_path / "out" / "checkpoint").write_bytes(b"nano training checkpoint 3\ncut")
+    code, out, told = two_processes([*study, "--out", str(tmp_path / "out")])
+    assert code != 0 and out == ""
+    assert told.count("error: ") == told.count("damaged checkpoint") == 1, told
+
+
+DIFFERING = """
+from nano.console import run
+from nano.train.processes import joined
+
+def main(arguments):
+    with joined("cpu") as (processes, device):
+        processes.check_same(f"options of process {processes.rank}")
+    return 0
+
+run(main)
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_see_different_things_say_so_once(tmp_path: Path) -> None:
+    script = tmp_path / "differing.py"
+    script.write_text(DIFFERING)
+    code, _, told = two_processes([], [str(script)])
+    assert code != 0
+    assert told.count("error: ") == told.count("the processes see different data") == 1, told

@@ -20,8 +20,10 @@ from nano.networks.catalog import architecture_of
 from nano.networks.model import Model, load_model, save_model
 from nano.networks.netadapt import Narrowing
 from nano.networks.start import started
+from nano.train.__main__ import chosen_recipe
 from nano.train.loop import Stopped
-from nano.train.prune import Pruning, main
+from nano.train.prune import SHORT_STEPS, main, parser
+from nano.train.pruning import Pruning
 from nano.train.recipe import Recipe
 
 SIZE = (32, 64)
@@ -83,7 +85,7 @@ def test_the_budget_is_met_round_by_round(
     assert command() == 0
     told = capsys.readouterr()
     assert "already pruned" in told.err and f"{params[-1]:,} parameters" in told.out
-    with pytest.raises(RunError, match="another work, which differs in share"):
+    with pytest.raises(RunError, match="another pruning, which differs in share"):
         command("--share", "0.5")
 
 
@@ -161,6 +163,18 @@ def test_what_cannot_be_meant_is_one_line(
         command(**more)
     assert told in str(wrong.value) and "\n" not in str(wrong.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_steps_of_short_trainings_are_20_unless_one_of_two_options_says_otherwise() -> None:
+    design = architecture_of(THIN)
+
+    def steps(*more: str) -> int:
+        options = parser().parse_args(["model", "--budget", "macs=60%", "--out", "x", *more])
+        return chosen_recipe(options, design, steps=SHORT_STEPS).steps
+
+    assert [steps(), steps("--steps", "7"), steps("--set", "steps=200")] == [20, 7, 200]
+    with pytest.raises(InputError, match="--set steps=200: --steps says that too"):
+        steps("--steps", "7", "--set", "steps=200")
 
 
 def test_an_unknown_layer_and_another_network_are_told(

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from nano.design.presets import preset
 from nano.errors import DataError, InputError, OutputError, RunError
 from nano.networks.model import load_model
+from nano.networks.start import started
 from nano.train.__main__ import main
 
 REPOSITORY = Path(__file__).parents[2]
@@ -71,6 +73,18 @@ def test_a_finished_training_is_not_repeated_and_not_overwritten(
     assert {file.name: file.stat().st_mtime_ns for file in out.iterdir()} == before
 
 
+def test_other_weights_at_the_same_path_are_another_training(
+    study: list[str], tmp_path: Path
+) -> None:
+    weights, out = tmp_path / "weights.safetensors", tmp_path / "out"
+    tensors = started(preset("depthnet-tiny"), (32, 64), 0).state_dict()
+    save_file(tensors, weights)
+    train_tiny(study, out, "--weights", str(weights))
+    save_file({name: tensor + 1 for name, tensor in tensors.items()}, weights)
+    with pytest.raises(RunError, match="another training, which differs in from_hash;"):
+        train_tiny(study, out, "--weights", str(weights))
+
+
 def test_a_model_is_trained_further(study: list[str], tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     train_tiny(study, first, "--set", "warmup=0.0")
@@ -95,6 +109,8 @@ def test_a_model_is_trained_further(study: list[str], tmp_path: Path) -> None:
         (["--set", "bach=4"], "unknown key 'bach' \\(perhaps 'batch'\\?\\)"),
         (["--set", "schedule=linear"], "'cosine' or 'constant'"),
         (["--steps", "0"], "steps = 0"),
+        (["--steps", "5", "--set", "steps=9"], "--set steps=9: --steps says that too"),
+        (["--recipe", "ordinal", "--set", "name=quick"], "name=quick: --recipe says that too"),
         (["--device", "tpu"], "use cpu, cuda or cuda:N"),
         (["--size", "30x64"], "both sides must be multiples of"),
         (["--fill", "levin"], "fill"),
