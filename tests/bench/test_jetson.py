@@ -130,7 +130,7 @@ def test_the_command_says_that_the_demo_is_made_up(
     ("arguments", "reason"),
     [
         (["--device", "ssh:demo"], "needs a MODEL.onnx"),
-        (["m.onnx", "--device", "cpu"], "known is ssh:HOST"),
+        (["m.onnx", "--device", "tpu"], "known are cpu, cuda and ssh:HOST"),
         (["m.onnx", "--read", "log"], "--read takes no MODEL"),
         (["m.onnx", "--device", "ssh:x", "--idle", "3"], "are for --read"),
         (["m.onnx"], "one of the arguments --read --device is required"),
