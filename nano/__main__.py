@@ -16,6 +16,7 @@ COMMANDS = {
     "nano.export": "a trained model as ONNX, float16 or int8, or a folder to deploy",
     "nano.bench": "latency and energy, here or on a Jetson; read the logs of devices",
     "nano.report": "rebuild a run's report.html and trials.csv from its records",
+    "nano.dashboard": "Optuna's dashboard of a run, in the browser, requirements respected",
 }
 
 

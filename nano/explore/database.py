@@ -20,8 +20,12 @@ _UNWRITABLE = {  # SQLite's words, deep in the chain of an error of Optuna's
 }
 
 
-def open_storage(url: str) -> BaseStorage:
+def open_storage(url: str, *, create: bool = True) -> BaseStorage:
     """The storage behind a URL.
+
+    Args:
+        url: As SQLAlchemy writes it.
+        create: Whether a file or tables that are missing are made; else that is an error.
 
     Raises:
         MissingPackage: Its driver is not installed.
@@ -32,18 +36,30 @@ def open_storage(url: str) -> BaseStorage:
         # Several processes share the file; a writer waits for the others instead of failing.
         options = {"connect_args": {"timeout": 100}}
     try:
-        _create_whole(url)
-        return RDBStorage(url, engine_kwargs=options)
+        if create:
+            _create_whole(url)
+        else:
+            _check_there(url)
+        return RDBStorage(url, engine_kwargs=options, skip_table_creation=not create)
     except ModuleNotFoundError as missing:
         raise MissingPackage(
-            f"--storage {redacted(url)}: needs the driver {missing.name}; for PostgreSQL:"
+            f"storage {redacted(url)}: needs the driver {missing.name}; for PostgreSQL:"
             " pip install 'psycopg[binary]'"
         ) from missing
     except (OutputError, RunError):
         raise
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunError(f"--storage {redacted(url)}: cannot be opened: {reason}") from error
+        raise RunError(f"storage {redacted(url)}: cannot be opened: {told(error)}") from error
+
+
+def told(error: BaseException) -> str:
+    """The first line of what the database itself says, deep in the chain, for a person."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if "version_info" in first and ("no such table" in first or "does not exist" in first):
+        return "it holds no studies"  # the first table that Optuna looks for
+    return redacted(first)
 
 
 def _create_whole(url: str) -> None:
@@ -57,15 +73,23 @@ def _create_whole(url: str) -> None:
         return
     if not Path(file).parent.is_dir():
         raise RunError(
-            f"--storage {redacted(url)}: no such folder {Path(file).parent}; make it first"
+            f"storage {redacted(url)}: no such folder {Path(file).parent}; make it first"
         )
     with replacing(Path(file)) as part:
         RDBStorage(f"sqlite:///{part}").engine.dispose()
 
 
-def redacted(url: str) -> str:
-    """The URL without its password."""
-    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", url)
+def _check_there(url: str) -> None:
+    """SQLite would make an empty file."""
+    file = make_url(url).database if url.startswith("sqlite") else None
+    if file and not Path(file).is_file():
+        raise RunError(f"storage {redacted(url)}: no such file")
+
+
+def redacted(text: str) -> str:
+    """A URL, or a text that holds one, without its password: before the host, or as an option."""
+    text = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
+    return re.sub(r"(?i)([?&]password=)[^&\s]*", r"\1***", text)
 
 
 def disk_full(error: BaseException | None, run: Path) -> OutputError | None:

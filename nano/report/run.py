@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -143,6 +143,30 @@ def read_run(folder: Path) -> Run:
         best_design=_kept(lambda: read_design(best), problems) if best.is_file() else None,
         best_model=_kept(lambda: _best_model(folder / "best" / "metrics.json"), problems),
         panel=_kept(lambda: _png(folder / "best" / "panel.png"), problems),
+        problems=tuple(problems),
+    )
+
+
+def stored_run(name: str, study: Mapping[str, Any], evaluations: Sequence[Evaluation]) -> Run:
+    """A run of which only what the storage keeps is at hand: no confirmations, no model.
+
+    Args:
+        name: The study's.
+        study: The study file, parsed.
+        evaluations: By trial number.
+    """
+    problems: list[str] = []
+    return Run(
+        folder=Path(),  # nothing is read there
+        name=name,
+        about={},
+        study=study,
+        requirements=_requirements({}, study, problems),
+        evaluations=tuple(evaluations),
+        confirmations=(),
+        best_design=None,
+        best_model=None,
+        panel=None,
         problems=tuple(problems),
     )
 

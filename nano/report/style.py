@@ -143,3 +143,14 @@ def as_svg(figure: Figure, name: str, label: str, tips: Mapping[str, str] | None
     opening = tag("svg", role="img", aria_label=label, class_="figure").removesuffix("></svg>")
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     return Html(f"{opening} {box.group(0)} {names}>{rest.strip()}")
+
+
+def standing_alone(svg: Html) -> str:
+    """A figure of `as_svg` as a file of its own: the colours of the light page, on its paper."""
+    text = str(svg)
+    for colour, variable in VARIABLES.items():
+        text = text.replace(f"var(--{variable})", colour)
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+    assert box is not None  # `as_svg` writes one, in points
+    shown = f'width="{box[1]}pt" height="{box[2]}pt" style="background: {PAPER}"'
+    return text.replace("<svg ", f"<svg {shown} ", 1)

@@ -409,12 +409,12 @@ def test_several_processes_never_take_the_same_waiting_trial(
 
 
 def test_a_driver_that_is_not_there_is_named_with_the_command_that_brings_it() -> None:
-    with pytest.raises((MissingPackage, RunError), match="--storage postgresql"):
+    with pytest.raises((MissingPackage, RunError), match=r"^storage postgresql"):
         open_storage("postgresql+pg8000://ann:secret@nowhere.invalid/db")
 
 
 def test_a_file_in_a_folder_that_is_not_there_is_refused_and_no_folder_made(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=rf"^--storage sqlite:.*: no such folder {tmp_path}/missing"):
+    with pytest.raises(RunError, match=rf"^storage sqlite:.*: no such folder {tmp_path}/missing"):
         open_storage(f"sqlite:///{tmp_path}/missing/x.db")
     assert not list(tmp_path.iterdir())
 
@@ -423,6 +423,10 @@ def test_passwords_are_left_out() -> None:
     assert redacted("postgresql://ann:s3:cr@et@host/db") == "postgresql://ann:***@host/db"
     assert redacted("sqlite:////data/a@b.db") == "sqlite:////data/a@b.db"
     assert redacted("--out=runs/a") == "--out=runs/a"
+    assert redacted("x://ann:pa/ss@host/db") == "x://ann:***@host/db"
+    assert redacted("x://host/db?user=ann&password=pw&a=b") == (
+        "x://host/db?user=ann&password=***&a=b"
+    )
 
 
 def test_a_full_disk_is_found_deep_in_the_chain_of_an_error(tmp_path: Path) -> None:

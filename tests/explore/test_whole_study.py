@@ -391,7 +391,7 @@ def test_joining_a_study_that_is_not_set_up_is_refused(toy: Toy) -> None:
 def test_a_storage_that_cannot_be_opened_is_told_without_its_password(toy: Toy) -> None:
     for url in ("nonsense", "postgresql://ann:secret@nowhere.invalid/db"):
         ended = toy("--storage", url)
-        assert ended.code == 2 and ended.err.startswith("error: --storage ")
+        assert ended.code == 2 and ended.err.startswith("error: storage ")
         assert "secret" not in ended.err
         assert ended.err.count("\n") == 1
 
