@@ -38,6 +38,7 @@ FACTS = Facts(
     logins="ada pts/0 2000-01-01\nbob tty1 2000-01-01\nbob pts/1 2000-01-01",
     trtexecs=0,
     lock=None,
+    clocks=(),
     python="3.6.9",
 )
 

@@ -24,7 +24,7 @@ def write_onnx(
     """A convolution and an upsampling; written as nano's own where it has metadata."""
     kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
     weight = helper.make_tensor("w", kind, [3, 3, 3, 3], np.ones(81, np.float32))
-    scales = helper.make_tensor("s", TensorProto.FLOAT16, [4], [1, 1, 2, 2])
+    scales = helper.make_tensor("s", TensorProto.FLOAT, [4], [1, 1, 2, 2])
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"], name="stem", pads=[1] * 4),
         helper.make_node(

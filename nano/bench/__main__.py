@@ -2,9 +2,9 @@
 
 python -m nano.bench depthnet-small --device cpu --threads 1             latency on this machine
 python -m nano.bench RUN/best --device cpu --runtime onnxruntime --json  as one Measurement
-python -m nano.bench RUN/best --device cuda --runtime compile --precision fp16 --batch 8
+python -m nano.bench RUN/best --device cuda --runtime compile --precision float16 --batch 8
 python -m nano.bench MODEL.onnx --device ssh:HOST                        latency and energy there
-python -m nano.bench MODEL.onnx --device ssh:HOST --power-mode MODE_30W_ALL --precision fp16
+python -m nano.bench MODEL.onnx --device ssh:HOST --power-mode MODE_30W_ALL --precision float16
 python -m nano.bench MODEL.onnx --device ssh:demo                        a made-up device, to look
 python -m nano.bench --read tegrastats.log                      watts by rail and in total
 python -m nano.bench --read tegrastats.log --interval 1000      of a log without timestamps
@@ -29,10 +29,10 @@ from pathlib import Path
 
 from nano.console import Parser, parse_size, positive, run, say
 from nano.errors import InputError
+from nano.export.forms import PRECISIONS
 from nano.files import to_plain
 
-PRECISIONS = ("fp16", "fp32", "int8")
-HERE, HERE_PRECISIONS = ("cpu", "cuda"), ("fp32", "fp16")
+HERE, HERE_PRECISIONS = ("cpu", "cuda"), PRECISIONS[:2]
 RUNTIMES = ("eager", "compile", "onnxruntime", "tensorrt")
 SSH, DEMO = "ssh:", "demo"
 REPEATS, SECONDS = 3, 5.0
@@ -56,7 +56,9 @@ def parser() -> Parser:
     add_here(main_parser)
     main_parser.add_argument("--power-mode", metavar="NAME", help="default: the one it is in")
     main_parser.add_argument(
-        "--precision", choices=PRECISIONS, help="of the computing (default: fp32; by ssh fp16)"
+        "--precision",
+        choices=PRECISIONS,
+        help="of the computing (default: float32; by ssh the file's own)",
     )
     main_parser.add_argument(
         "--interval",
@@ -203,7 +205,8 @@ def on_device(options: argparse.Namespace) -> int:
     from nano.bench.remote import Remote
     from nano.bench.told import measured
 
-    model, precision = read_onnx(Path(options.model)), options.precision or PRECISIONS[0]
+    model = read_onnx(Path(options.model))
+    precision = options.precision or model.precision
     wanted = {"precision": precision, "power_mode": options.power_mode, "tell": say}
     host = options.device.removeprefix(SSH)
     if host == DEMO:
@@ -213,7 +216,8 @@ def on_device(options: argparse.Namespace) -> int:
     else:
         result = measure(Remote(host=host), model, str(options.model), **wanted)
     if options.json:
-        print(json.dumps(to_plain(result.measurement), indent=1))
+        plain = to_plain(result)
+        print(json.dumps({**plain.pop("measurement"), **plain}, indent=1))
     else:
         print(measured(result))
     return 0

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 from nano.bench.flags import Version, version_from
 from nano.bench.nvpmodel import Mode, parse_modes, parse_nvpmodel
 from nano.bench.release import Release, jetpack_of, parse_releases
-from nano.bench.remote import Remote, RemoteError, one_line
+from nano.bench.remote import Remote, RemoteError, one_line, told
 from nano.bench.trtexec import MARK, version_of
 from nano.errors import InputError
-from nano.files import from_plain, parse_json
+from nano.files import from_plain
 
 RUNNER = Path(__file__).with_name("runner.py")
 TRTEXEC = "usr/src/tensorrt/bin/trtexec"  # never on PATH
@@ -45,6 +45,7 @@ class Facts:
     logins: str | None
     trtexecs: int
     lock: str | None
+    clocks: tuple[str, ...]
     python: str
 
 
@@ -105,18 +106,18 @@ class Board:
         return {name: text for name, text in told.items() if text}
 
 
-def identify(remote: Remote, root: str) -> Board:
+def identify(remote: Remote, root: str, timeout_s: float = FACTS_S) -> Board:
     """What the host is, asked in one command that changes nothing there.
 
     Raises:
         RemoteError: No answer, or none of a Jetson.
     """
     source = RUNNER.read_bytes()
-    done = remote.run("python3", "-", "facts", root, TRTEXEC, timeout_s=FACTS_S, stdin=source)
+    done = remote.run("python3", "-", "facts", root, TRTEXEC, timeout_s=timeout_s, stdin=source)
     if done.code:
         raise RemoteError(f"{remote.host}: python3 does not run there: {one_line(done.err)}")
-    plain = parse_json(last_line(done.out), f"{remote.host}: its facts", RemoteError)
-    board = board_of(from_plain(Facts, plain, f"{remote.host}: its facts", RemoteError))
+    where = f"{remote.host}: its facts"
+    board = board_of(from_plain(Facts, told(last_line(done.out), where), where, RemoteError))
     if board.release is None and not board.modes and not board.facts.trtexec:
         raise RemoteError(f"{remote.host}: is {board.name!r} and no Jetson")
     return board
@@ -151,9 +152,14 @@ def board_of(facts: Facts) -> Board:
 def refuse_if_used(facts: Facts, host: str) -> None:
     """Raise where someone measures or computes there now."""
     if facts.lock is not None:
-        raise RemoteError(f"{host}: is in use: {one_line(facts.lock)} measures there; wait for it")
+        raise RemoteError(f"{host}: {in_use(facts.lock)}")
     if facts.trtexecs:
         raise RemoteError(f"{host}: is in use: someone runs trtexec there; wait for its end")
+
+
+def in_use(holder: str) -> str:
+    """Whose turn it is."""
+    return f"is in use: {one_line(holder)} measures there; wait for it"
 
 
 def refuse_if_full(facts: Facts, model_bytes: int, host: str) -> None:
@@ -167,9 +173,13 @@ def refuse_if_full(facts: Facts, model_bytes: int, host: str) -> None:
 
 
 def logins_of_others(facts: Facts) -> tuple[str, ...]:
-    """Who else is logged in; a session of one's own has no terminal and is not listed."""
-    names = [line.split()[0] for line in (facts.logins or "").splitlines() if line.split()]
-    return tuple(dict.fromkeys(name for name in names if name != facts.user))
+    """Who is logged in and from where; our own session has no terminal and is not listed.
+
+    Many share one account on a board, so our own name is another user too.
+    """
+    lines = [line.split() for line in (facts.logins or "").splitlines() if len(line.split()) > 1]
+    names = [f"{words[0]} {words[-1] if '(' in words[-1] else words[1]}" for words in lines]
+    return tuple(dict.fromkeys(names))
 
 
 def _soc(compatible: str | None) -> str | None:
@@ -186,10 +196,12 @@ def _release(facts: Facts) -> Release | None:
 
 
 def _tensorrt(facts: Facts) -> str | None:
-    """By its package, else by what trtexec prints first; the newest where several are there."""
+    """By what trtexec prints first, which is what runs; else by the newest package."""
+    marks = [mark for mark in MARK.finditer(facts.banner or "") if mark[2]]
+    if marks:
+        return version_of(marks[0][2])
     packages: Any = LIBNVINFER.findall(facts.tensorrt or "")
     if packages:
         newest: str = max(packages, key=lambda text: [int(part) for part in text.split(".")])
         return newest
-    marks = [mark for mark in MARK.finditer(facts.banner or "") if mark[2]]
-    return version_of(marks[0][2]) if marks else None
+    return None

@@ -12,7 +12,6 @@ from nano.errors import InputError
 
 Version: TypeAlias = tuple[int, int]
 OLDEST, NEWEST = (7, 0), (11, 99)
-PRECISIONS = ("fp32", "fp16", "int8")
 WORKSPACE_MIB = 1024  # up to 8.3 the default is 16, too small for most tactics of a convolution
 
 TIMING_CACHE = (8, 0)
@@ -37,7 +36,7 @@ def build_flags(
 ) -> list[str]:
     """Options to build ``engine`` from ``model`` without running it.
 
-    int8 takes the scales in the file (QuantizeLinear) and lets layers without any run in fp16.
+    int8 takes the scales in the file (QuantizeLinear) and lets layers without any run in float16.
     """
     flags = [f"--onnx={model}", f"--saveEngine={engine}"]
     if version < EXPLICIT_BATCH:
@@ -45,7 +44,7 @@ def build_flags(
     if version < MEMORY_POOLS:
         flags.append(f"--workspace={WORKSPACE_MIB}")
     if version < STRONGLY_TYPED:
-        flags += {"fp32": [], "fp16": ["--fp16"], "int8": ["--int8", "--fp16"]}[precision]
+        flags += {"float32": [], "float16": ["--fp16"], "int8": ["--int8", "--fp16"]}[precision]
     if version >= TIMING_CACHE:
         flags.append(f"--timingCacheFile={cache}")
     flags.append("--skipInference" if version >= SKIP_INFERENCE else "--buildOnly")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,6 +21,8 @@ from nano.bench.board import (
     TRTEXEC,
     Board,
     identify,
+    in_use,
+    last_line,
     logins_of_others,
     refuse_if_full,
     refuse_if_used,
@@ -29,15 +31,15 @@ from nano.bench.flags import Version, build_flags, measure_flags
 from nano.bench.nvpmodel import parse_nvpmodel
 from nano.bench.onnx_file import OnnxFile, check_support
 from nano.bench.raw import Asked, JetsonResult, Raw, result_of
-from nano.bench.remote import FULL, ConnectionLost, Remote, RemoteError, Talk, one_line
+from nano.bench.remote import FULL, ConnectionLost, Remote, RemoteError, Talk, one_line, told
 from nano.bench.trtexec import parse_trtexec
 from nano.errors import InputError
-from nano.files import from_plain, parse_json
+from nano.files import from_plain
 
 MODEL, ENGINE, TIMES = "model.onnx", "model.plan", "times.json"  # in the folder there
 SHORT_S = 60.0  # for a command that does next to nothing
 BYTES_PER_S = 100_000.0  # of the slowest network worth waiting for
-RESTORE_S = 60  # after a cut: until the device has noticed and undone its changes
+RESTORE_S = 90.0  # after a cut: until the device has noticed and undone its changes
 NO_PASSWORD = "a password is required"
 SUDOERS = (
     "allow it without a password for these tools alone (sudo visudo on the device): "
@@ -98,7 +100,7 @@ def measure(
         remote: The device.
         model: What to measure.
         where: Its file, for messages.
-        precision: ``fp32``, ``fp16`` or ``int8``.
+        precision: One of `nano.export.forms.PRECISIONS`.
         power_mode: Its name; default: the one the device is in. The device is left as it was.
         plan: Default: three repeats of 30 s.
         root: Where the device's file system begins.
@@ -106,39 +108,39 @@ def measure(
 
     Raises:
         ConnectionLost: The device cannot be reached, or no longer; it tells what is known of it.
-        RemoteError: The device is in use, full, or refuses; it is as it was.
+        RemoteError: The device is in use, full, or refuses; what is not as it was is told.
         InputError: No such power mode, an operator that its TensorRT lacks, ...
     """
     plan = plan or Plan()
     tell(f"{remote.host}: asking what it is")
     board = identify(remote, root)
     version = board.version(remote.host)
-    mode = board.mode_named(power_mode, remote.host) if power_mode else board.mode
-    if power_mode and board.mode is None:
+    mode = board.mode_named(power_mode, remote.host) if power_mode else None
+    if mode and board.mode is None:
         raise RemoteError(f"{remote.host}: nvpmodel does not tell its mode: {_said(board)}")
     check_support(model, version, precision, where)
     refuse_if_used(board.facts, remote.host)
     refuse_if_full(board.facts, len(model.content), remote.host)
-    told = board.release.l4t if board.release else "unknown"
-    tell(f"{remote.host}: {board.name}, L4T {told}, TensorRT {board.tensorrt}")
+    l4t = board.release.l4t if board.release else "unknown"
+    tell(f"{remote.host}: {board.name}, L4T {l4t}, TensorRT {board.tensorrt}")
     session = _Session(remote, board, root, tell)
     folder = session.make_folder()
     try:
         session.send(folder, model)
-        sent = _sent(plan, board, version, model, root) | {
+        sent = _sent(plan, version, model, root) | {
             "mode": asdict(mode) if mode else None,
             "build": [f"{root}{TRTEXEC}", *_build(version, precision)],
         }
         session.run(folder, sent, plan)
         raw = session.fetch(folder)
-        after = identify(remote, root)
+        after = session.looked_at_again()
     finally:
         session.delete(folder)
     asked = Asked(
         key=model.key,
         size=model.size,
         precision=precision,
-        mode=mode,
+        mode=mode or next((each for each in board.modes if each.name == raw.mode), None),
         warmup_s=plan.warmup_s,
         no_rails=_why_no_rails(board, remote.host),
     )
@@ -151,7 +153,7 @@ def _build(version: Version, precision: str) -> list[str]:
     )
 
 
-def _sent(plan: Plan, board: Board, version: Version, model: OnnxFile, root: str) -> dict[str, Any]:
+def _sent(plan: Plan, version: Version, model: OnnxFile, root: str) -> dict[str, Any]:
     """What the runner is told beside the mode and the precision."""
     timing = measure_flags(
         version,
@@ -165,7 +167,6 @@ def _sent(plan: Plan, board: Board, version: Version, model: OnnxFile, root: str
         "root": root,
         "model": MODEL,
         "sha256": model.sha256,
-        "mode_before": asdict(board.mode) if board.mode else None,
         "measure": [f"{root}{TRTEXEC}", *timing],
         "times": TIMES,
         "repeats": plan.repeats,
@@ -211,19 +212,22 @@ class _Session:
                 self._listen(talk)
         except ConnectionLost as lost:
             raise ConnectionLost(f"{lost}; {self._after_loss()}") from lost
+        except KeyboardInterrupt:
+            self._tell(f"{self._host}: interrupted; {self._after_loss()}")
+            raise
 
     def _listen(self, talk: Talk) -> None:
-        told: dict[str, Any] = {}
+        said: dict[str, Any] = {}
         for line in talk.lines():
             with suppress(InputError):  # a login script's words
-                plain = parse_json(line, "the runner")
-                told = plain if isinstance(plain, dict) else {}
-                if "step" in told:
-                    self._tell(f"{self._host}: {one_line(str(told['step']))}")
+                plain = told(line, "the runner")
+                said = plain if isinstance(plain, dict) else {}
+                if "step" in said:
+                    self._tell(f"{self._host}: {one_line(str(said['step']))}")
         done = talk.end()
-        if "failed" in told:
-            raise RemoteError(self._explained(str(told["failed"]), str(told.get("text", ""))))
-        if done.code or not told.get("done"):
+        if "failed" in said:
+            raise RemoteError(self._explained(said))
+        if done.code or not said.get("done"):
             reason = _full_or(done.err)
             raise RemoteError(f"{self._host}: the measurement ended without a result: {reason}")
 
@@ -232,7 +236,14 @@ class _Session:
         if done.code:
             raise RemoteError(f"{self._host}: no result could be read: {_full_or(done.err)}")
         where = f"{self._host}: its result"
-        return from_plain(Raw, parse_json(done.out, where, RemoteError), where, RemoteError)
+        return from_plain(Raw, told(last_line(done.out), where), where, RemoteError)
+
+    def looked_at_again(self) -> Board | None:
+        """What the device is after the measurement; None where it no longer answers."""
+        try:
+            return identify(self._remote, self._root)
+        except RemoteError:
+            return None
 
     def delete(self, folder: str) -> None:
         """Leave nothing behind; where that fails the folder is told, and /tmp ends with a boot."""
@@ -246,38 +257,48 @@ class _Session:
 
     def _after_loss(self) -> str:
         """What became of the device, asked until its runner has noticed."""
-        before = self._board.mode
-        for _ in range(RESTORE_S):
+        due = time.monotonic() + RESTORE_S
+        while (left := due - time.monotonic()) > 0:
             try:
-                now = identify(self._remote, self._root)
+                now = identify(self._remote, self._root, timeout_s=left)
             except RemoteError:
+                before = self._board.mode.name if self._board.mode else "none"
                 return (
                     "it cannot be reached again; it undoes its own changes when it notices, "
-                    f"unless it lost power: its power mode was {before.name if before else 'none'}"
+                    f"unless it lost power: its power mode was {before}"
                 )
             if now.facts.lock is None:
-                if now.mode == before:
-                    return "the device is as it was before"
-                return f"the device is left in another power mode: {self._by_hand()}"
+                return self._compared(now)
             time.sleep(1)
         return "its measurement still runs there; it is told to end and to undo its changes"
 
-    def _by_hand(self) -> str:
+    def _compared(self, now: Board) -> str:
+        """What a measurement that ended has left, and the commands that undo it."""
         mode = self._board.mode
-        number = mode.id if mode else "N"
-        return f"set it back by hand: ssh {self._host} sudo nvpmodel -m {number}"
+        left = [path for path in now.facts.clocks if path not in self._board.facts.clocks]
+        commands = [f"sudo jetson_clocks --restore {shlex.quote(path)}" for path in left]
+        if mode and now.mode != mode:
+            commands.insert(0, f"sudo nvpmodel -m {mode.id}")
+        if commands:
+            return f"the device is not as it was before: {self._by_hand(commands)}"
+        return "the device is as it was before"
 
-    def _explained(self, step: str, text: str) -> str:
+    def _by_hand(self, commands: Sequence[str]) -> str:
+        return f"set it back by hand: ssh -t {self._host} '{one_line('; '.join(commands))}'"
+
+    def _explained(self, said: dict[str, Any]) -> str:
         """A step of the runner's that failed, as one line for a person."""
-        mode = self._board.mode.name if self._board.mode else "its mode"
+        step, text = str(said["failed"]), str(said.get("text", ""))
+        commands = [str(each) for each in said.get("by_hand", ())]
+        if commands:
+            back = f"not set back ({one_line(text)}); {self._by_hand(commands)}"
+            return f"{self._host}: {step}: {back}"
         if step == "lock":
-            return f"{self._host}: is in use: {one_line(text)} measures there; wait for it"
+            return f"{self._host}: {in_use(text)}"
         if step == "busy":
             return f"{self._host}: is in use: its GPU is at {one_line(text)} % with nothing of ours"
         if step == "mode":
-            return f"{self._host}: {self._mode_refused(text)}; it is in {mode} as before"
-        if step in ("mode back", "clocks back"):
-            return f"{self._host}: not set back ({one_line(text)}); {self._by_hand()}"
+            return f"{self._host}: {self._mode_refused(text)}; its mode is what it was before"
         return f"{self._host}: {step}: {_trtexec_said(text)}"
 
     def _mode_refused(self, text: str) -> str:
@@ -319,14 +340,17 @@ def _why_no_rails(board: Board, host: str) -> str:
     return f"{host} tells no power rails to {board.user}; {SUDOERS.replace('USER', board.user)}"
 
 
-def _notes(model: OnnxFile, board: Board, after: Board) -> list[str]:
+def _notes(model: OnnxFile, board: Board, after: Board | None) -> list[str]:
     """What a reader of the figures must know, beside the figures' own notes."""
     notes = []
     if not model.ours:
         notes.append(f"not a file of nano's: its key {model.key} is the file's, no design's")
-    others = dict.fromkeys([*logins_of_others(board.facts), *logins_of_others(after.facts)])
+    looks = [board.facts, *([after.facts] if after else [])]
+    others = dict.fromkeys(each for facts in looks for each in logins_of_others(facts))
     if others:
         notes.append(f"logged in there as well: {', '.join(map(one_line, others))}")
+    if after is None:
+        return [*notes, "it did not answer a last look: who else used it is known from before only"]
     if after.facts.trtexecs or after.facts.lock is not None:
         notes.append("someone else began to measure there before we had ended")
     if after.mode != board.mode:

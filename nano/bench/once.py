@@ -34,7 +34,7 @@ class Task:
         size: Height and width.
         device: ``cpu`` or ``cuda``.
         runtime: A key of `nano.bench.runtimes.RUNTIMES`.
-        precision: ``fp32`` or ``fp16``.
+        precision: ``float32`` or ``float16``.
         batch: Images at a time.
         threads: Of the CPU.
         plan: How long.

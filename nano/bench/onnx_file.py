@@ -1,18 +1,18 @@
-"""An ONNX file as far as a device asks: one image in, its operators, opset and precision.
-
-Reading needs the package onnx: ``pip install 'depthnet-nano[export]'``.
-"""
+"""An ONNX file as far as a device asks: one image in, its operators, opset and precision."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nano.bench.flags import STRONGLY_TYPED, Version
-from nano.errors import InputError, MissingPackage
+from nano.bench.remote import one_line
+from nano.errors import InputError
+from nano.export.forms import IR_VERSIONS
+from nano.export.optional import onnx
+from nano.export.read import metadata_of, read_any
 
 OWN_DOMAINS = ("", "ai.onnx")
 QUANTIZE = "QuantizeLinear"
@@ -46,7 +46,7 @@ class OnnxFile:
         ours: Whether nano wrote it.
         size: Height and width of the one image it takes.
         opset: Of ONNX's own operators.
-        precision: ``fp32``, ``fp16`` or ``int8``: what the file itself holds.
+        precision: One of `nano.export.forms.PRECISIONS`: what the file itself holds.
         operators: In order.
     """
 
@@ -71,47 +71,24 @@ def read_onnx(path: Path) -> OnnxFile:
         InputError: Also for weights in further files: one file is taken to the device.
         MissingPackage: The package onnx is not installed.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as missing:
-        raise InputError(f"{path}: no such file") from missing
-    except OSError as unreadable:
-        raise InputError(f"{path}: cannot be read: {unreadable.strerror}") from unreadable
-    model = _parsed(content, path)
+    model, content = read_any(path)
     graph = model.graph
     if any(tensor.external_data for tensor in graph.initializer):
         raise InputError(f"{path}: has its weights in other files; export it as one file")
-    metadata = {each.key: each.value for each in model.metadata_props}
+    metadata = metadata_of(model)
+    ours = "nano_onnx" in metadata and "design" in metadata
     digest = hashlib.sha256(content).hexdigest()
     operators = tuple(_operator(node) for node in graph.node)
     opsets = [each.version for each in model.opset_import if each.domain in OWN_DOMAINS]
     return OnnxFile(
         content=content,
-        key=metadata.get("design", f"onnx-{digest[:12]}"),
-        ours="nano_onnx" in metadata,
+        key=metadata["design"] if ours else f"onnx-{digest[:12]}",
+        ours=ours,
         size=_size(graph, path),
         opset=max(opsets),
-        precision=_precision(graph, operators),
+        precision=_precision(graph),
         operators=operators,
     )
-
-
-def _parsed(content: bytes, path: Path) -> Any:
-    try:
-        import onnx
-        from google.protobuf.message import DecodeError
-    except ImportError as missing:
-        raise MissingPackage(
-            "reading ONNX needs the package onnx: pip install 'depthnet-nano[export]'"
-        ) from missing
-    try:
-        model = onnx.load_model_from_string(content)
-        whole = bool(model.graph.node) and bool(model.opset_import)
-    except DecodeError as damaged:
-        raise InputError(f"{path}: not a whole ONNX file: {damaged}") from damaged
-    if not whole:
-        raise InputError(f"{path}: not an ONNX file: it has no operators")
-    return model
 
 
 def _size(graph: Any, path: Path) -> tuple[int, int]:
@@ -121,9 +98,12 @@ def _size(graph: Any, path: Path) -> tuple[int, int]:
     match shapes:
         case [(1, channels, height, width)] if min(channels, height, width) > 0:
             return height, width
-    told = "; ".join(f"{each.name} {shape}" for each, shape in zip(inputs, shapes, strict=True))
+    takes = [
+        f"{each.name} ({', '.join(str(length or '?') for length in shape)})"
+        for each, shape in zip(inputs, shapes, strict=True)
+    ]
     raise InputError(
-        f"{path}: takes {told.replace('0', '?') if told else 'nothing'}, and not one image "
+        f"{path}: takes {one_line('; '.join(takes), 'nothing')}, and not one image "
         "(1, channels, height, width) of fixed size: a foreign file, or exported with --batch any"
     )
 
@@ -133,13 +113,13 @@ def _operator(node: Any) -> Operator:
     return Operator(kind=node.op_type, name=node.name, domain=node.domain, words=words)
 
 
-def _precision(graph: Any, operators: Sequence[Operator]) -> str:
-    from onnx import TensorProto
-
-    if any(each.kind == QUANTIZE for each in operators):
+def _precision(graph: Any) -> str:
+    """By what is quantised, else by the weights: constants of operators may differ from both."""
+    if any(node.op_type == QUANTIZE for node in graph.node):
         return "int8"
-    kinds = {tensor.data_type for tensor in graph.initializer}
-    return "fp16" if TensorProto.FLOAT16 in kinds and TensorProto.FLOAT not in kinds else "fp32"
+    kinds = {tensor.data_type for tensor in graph.initializer if len(tensor.dims) >= 2}
+    half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    return "float16" if half in kinds and single not in kinds else "float32"
 
 
 def check_support(model: OnnxFile, version: Version, precision: str, where: str) -> None:
@@ -163,9 +143,9 @@ def check_support(model: OnnxFile, version: Version, precision: str, where: str)
             raise InputError(f"{where}: {told} does not read {operator}; it needs 8.0 or later")
     newest = next(opset for since, opset in OPSETS if version >= since)
     if model.opset > newest:
+        ways = [f": export it with --opset {opset}" for opset in IR_VERSIONS if opset <= newest]
         raise InputError(
-            f"{where}: has opset {model.opset}; {told} reads up to {newest}: export it with "
-            f"--opset {newest}"
+            f"{where}: has opset {model.opset}; {told} reads up to {newest}{''.join(ways[-1:])}"
         )
     _check_precision(model, version, precision, where)
 
@@ -182,5 +162,5 @@ def _check_precision(model: OnnxFile, version: Version, precision: str, where: s
             f"{where}: is {stored}, and from TensorRT 11 on a network runs as it is stored: "
             f"export it with the precision {precision}"
         )
-    if precision == "fp32" and stored == "fp16":
-        raise InputError(f"{where}: is fp16 and cannot be measured in fp32")
+    if precision == "float32" and stored == "float16":
+        raise InputError(f"{where}: is float16 and cannot be measured in float32")

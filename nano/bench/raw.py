@@ -21,6 +21,7 @@ from nano.records import Measurement
 COMPUTE = "gpu_compute"  # what every version tells, with transfers or without
 BEGINS = "Starting inference"  # printed before the warm-up
 UNSTEADY = 0.02  # between repeats: above, one of them was disturbed
+STAMP_S = 0.1  # a busy processor may stamp the line it begins with that late
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,6 @@ class Raw:
     Attributes:
         mode: The power mode while measuring.
         unpinned: Why clocks could not be pinned; None where they were.
-        build: The lines of building.
         idle: Begin and end.
         repeats: In order.
         rails: Names of the rails read directly; empty where that is not allowed.
@@ -53,7 +53,6 @@ class Raw:
 
     mode: str | None
     unpinned: str | None
-    build: tuple[str, ...]
     idle: tuple[float, float]
     repeats: tuple[RawRepeat, ...]
     rails: tuple[str, ...]
@@ -104,19 +103,20 @@ def result_of(raw: Raw, board: Board, asked: Asked, notes: Sequence[str]) -> Jet
     """The measurement behind what the runner read.
 
     Raises:
-        InputError: No query was timed, or the log of trtexec is not whole.
+        InputError: No query was timed, fewer are there than were, or the log is not whole.
     """
     where = f"{board.name}: trtexec"
-    repeats = [(_times(repeat, where), repeat) for repeat in raw.repeats]
-    medians = [_ms(times.spreads[COMPUTE].median_ms) for times, _ in repeats]
+    runs = [_run(repeat, where) for repeat in raw.repeats]
+    timed = [_times(repeat, run, where) for repeat, run in zip(raw.repeats, runs, strict=True)]
+    medians = [_ms(times.spreads[COMPUTE].median_ms) for times in timed]
     middle = sorted(range(len(medians)), key=medians.__getitem__)[(len(medians) - 1) // 2]
-    times, repeat = repeats[middle]
-    run = _run(repeat, where)
-    window = _window(repeat, run, asked.warmup_s)
+    times, run = timed[middle], runs[middle]
+    window = _window(raw.repeats[middle], run, asked.warmup_s)
     samples = [(at, parse_line(line)) for at, line in raw.tegrastats]
     lines = [(at, sample) for at, sample in samples if sample is not None]
     found, series, why = _energy(raw, lines, window, asked.no_rails)
-    told = [*notes, *_disturbed(raw, medians, lines, window, asked.mode)]
+    within = window if isinstance(window, tuple) else (float("-inf"), float("inf"))
+    told = [*notes, *_disturbed(raw, medians, lines, within, asked.mode)]
     spread, queries = times.spreads[COMPUTE], times.queries
     return JetsonResult(
         measurement=Measurement(
@@ -143,10 +143,14 @@ def result_of(raw: Raw, board: Board, asked: Asked, notes: Sequence[str]) -> Jet
     )
 
 
-def _times(repeat: RawRepeat, where: str) -> Times:
-    if not repeat.times:
+def _times(repeat: RawRepeat, run: Trtexec, where: str) -> Times:
+    """Of the timed queries: TensorRT 7 to 8.4 export those of the warm-up before them."""
+    if not run.queries:
         raise InputError(f"{where}: timed no query")
-    times = parse_times(repeat.times, f"{where} --exportTimes")
+    if len(repeat.times) < run.queries:
+        told = f"has {len(repeat.times)} of the {run.queries} queries that were timed"
+        raise InputError(f"{where}: --exportTimes {told}")
+    times = parse_times(repeat.times[-run.queries :], f"{where} --exportTimes")
     if COMPUTE not in times.spreads:
         raise InputError(f"{where}: --exportTimes has no computeMs")
     return times
@@ -170,27 +174,30 @@ def _above(found: Energy | None, queries: int) -> float | None:
     return found.joules_above_idle / queries
 
 
-def _window(repeat: RawRepeat, run: Trtexec, warmup_s: float) -> tuple[float, float] | None:
-    """When queries were timed: after the warm-up, for as long as trtexec says."""
+def _window(repeat: RawRepeat, run: Trtexec, warmup_s: float) -> tuple[float, float] | str:
+    """When queries were timed: after the warm-up, for as long as trtexec says; or why not known."""
     begins = [at for at, text in repeat.lines if BEGINS in text]
     if not begins or run.wall_s is None:
-        return None
+        return "trtexec does not tell when it began"
     begin = begins[-1] + warmup_s
-    return begin, begin + run.wall_s
+    end = begin + run.wall_s
+    if repeat.lines[-1][0] < end - STAMP_S:
+        return "trtexec's lines came late (buffered), so when it began is not known"
+    return begin, end
 
 
 def _energy(
     raw: Raw,
     lines: Sequence[tuple[float, Sample]],
-    window: tuple[float, float] | None,
+    window: tuple[float, float] | str,
     no_rails: str,
 ) -> tuple[Energy | None, _Series | None, str | None]:
     """The energy, from which samples; or why there is none."""
     series = _direct(raw) or _by_tegrastats(lines)
     if series is None:
         return None, None, no_rails
-    if window is None:
-        return None, series, "trtexec does not tell when it began"
+    if isinstance(window, str):
+        return None, series, window
     begin, end = raw.idle  # seconds from here on count from its begin, for people
     idle, timed = (0.0, end - begin), (window[0] - begin, window[1] - begin)
     try:
@@ -228,7 +235,7 @@ def _disturbed(
     raw: Raw,
     medians: Sequence[float],
     lines: Sequence[tuple[float, Sample]],
-    window: tuple[float, float] | None,
+    window: tuple[float, float],
     mode: Mode | None,
 ) -> list[str]:
     """Whatever made the figures less than the network's own."""
@@ -240,8 +247,7 @@ def _disturbed(
     if max(medians) - min(medians) > UNSTEADY * fmean(medians):
         told = ", ".join(f"{median:.4g}" for median in medians)
         notes.append(f"medians of the repeats differ: {told} ms")
-    begin, end = window or (float("-inf"), float("inf"))
-    timed = [sample for at, sample in lines if begin <= at <= end]
+    timed = [sample for at, sample in lines if window[0] <= at <= window[1]]
     clock = gpu_clock(timed, mode.gpu_mhz if mode else None)
     if clock is not None and clock.slowed:
         heat = hottest(timed)

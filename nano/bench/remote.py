@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nano.errors import InputError
+from nano.files import parse_json
 
 CONNECT_S = 10
 ALIVE_S, ALIVE_COUNT = 5, 3  # a connection without an answer for 15 s is lost
@@ -28,6 +30,8 @@ OPTIONS = (
     f"ServerAliveCountMax={ALIVE_COUNT}",
     "ClearAllForwardings=yes",
     "ForwardAgent=no",
+    "RemoteCommand=none",  # the user's own may name a shell or tmux
+    "UpdateHostKeys=no",  # known hosts are read, never written
 )
 HOST = re.compile(r"(?!-)[\w.@:%-]+", re.ASCII)  # nothing that ssh could take for an option
 SSH_FAILED = 255  # ssh's own exit code; a command's is passed through
@@ -54,6 +58,7 @@ HINTS = (  # what OpenSSH says, and what a person can do about it
     ("No route to host", "nothing answers there: is it on, and on this network?"),
     ("Bad configuration option", "your ~/.ssh/config has an option that this ssh does not know"),
 )
+UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 FULL = "No space left on device"
 
 
@@ -95,8 +100,8 @@ class Remote:
         """Run a command there and wait for its end.
 
         Raises:
-            ConnectionLost: It could not be reached, or the connection broke.
-            RemoteError: No end within ``timeout_s``.
+            ConnectionLost: It could not be reached, the connection broke, or there was no end
+                within ``timeout_s``.
         """
         try:
             done = subprocess.run(
@@ -154,8 +159,8 @@ class Remote:
             raise ConnectionLost(f"{self.host}: {hints[0] if hints else _broken(err)}")
         return Done(code=code, out=out, err=err)
 
-    def _late(self, words: Sequence[str], timeout_s: float) -> RemoteError:
-        return RemoteError(f"{self.host}: {words[0]} did not end within {timeout_s:g} s")
+    def _late(self, words: Sequence[str], timeout_s: float) -> ConnectionLost:
+        return ConnectionLost(f"{self.host}: {words[0]} did not end within {timeout_s:g} s")
 
 
 class Talk:
@@ -164,7 +169,7 @@ class Talk:
     def __init__(
         self,
         process: subprocess.Popen[bytes],
-        late: Callable[[], RemoteError],
+        late: Callable[[], ConnectionLost],
         done: Callable[[int, str, str], Done],
     ) -> None:
         self._process, self._late, self._done = process, late, done
@@ -225,11 +230,31 @@ def text_of(content: bytes) -> str:
     return content.decode(errors="replace")
 
 
+def printable(text: str) -> str:
+    """The text without what could steer a terminal; lines stay lines."""
+    return "".join(c if c.isprintable() or c in "\n\t\r" else UNPRINTABLE for c in text)
+
+
+def told(text: str, where: str) -> Any:
+    """What a device tells as JSON, with every text made printable; RemoteError where it is none."""
+    return _cleaned(parse_json(text, where, RemoteError))
+
+
+def _cleaned(plain: Any) -> Any:
+    match plain:
+        case str():
+            return printable(plain)
+        case list():
+            return [_cleaned(each) for each in plain]
+        case dict():
+            return {printable(name): _cleaned(each) for name, each in plain.items()}
+    return plain
+
+
 def one_line(text: str, otherwise: str = "it said nothing") -> str:
     """What a device said as one short line that cannot harm a terminal."""
     words = " ".join(text.split())
-    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
-    return printable[:MOST_CHARACTERS] or otherwise
+    return printable(words)[:MOST_CHARACTERS] or otherwise
 
 
 def _broken(err: str) -> str:

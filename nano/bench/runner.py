@@ -8,8 +8,9 @@ strings. Two ways to call it:
                                       JSON each; leave result.json in the working folder
 
 Whatever it changes (power mode, clocks) it undoes itself: at its end, at an error, at a signal, and
-when its input ends, which is how it notices that the connection was cut. It interprets as little as
-possible: what the tools print goes home as it is, stamped by one monotonic clock.
+when its input ends, which is how it notices that the connection was cut. Neither interrupts a tool
+that changes the device: they are noted, and taken where nothing is half done. It interprets as
+little as possible: what the tools print goes home as it is, stamped by one monotonic clock.
 """
 
 import contextlib
@@ -31,7 +32,9 @@ from collections.abc import Iterator
 from typing import Any
 
 TOOL_S = 30.0  # for nvpmodel and jetson_clocks; a reboot's prompt ends at once with no input
-MODE = re.compile(r"NV Power Mode:\s*(\S+)")
+NOTICE_S = 0.1  # until a signal is taken in a pause
+MODE = re.compile(r"NV Power Mode:\s*(\S+)\s+(\d{1,4})\s*$", re.MULTILINE)
+CLOCKS = "tmp/nano-bench-clocks."  # where clocks are kept until they are restored
 SUDO_TRIES = {
     "nvpmodel": ["nvpmodel", "-q"],
     "jetson_clocks": ["jetson_clocks", "--show"],
@@ -58,20 +61,57 @@ FIRST_SAMPLE_S = 10.0
 MOST_IDLE_PERCENT = 20  # a desktop draws a little; above, someone computes
 TIMES = ("latencyMs", "computeMs")
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-GONE = threading.Event()  # whoever started this no longer listens
 
 
 class Failed(Exception):
-    """A step that did not work, and what the tool said."""
+    """A step that did not work, what the tool said, and the command by which a person undoes it."""
 
-    def __init__(self, step: str, text: str) -> None:
+    def __init__(self, step: str, text: str, by_hand: str = "") -> None:
         super().__init__(text)
         self.step = step
         self.text = text
+        self.by_hand = by_hand
 
 
 class Stop(Exception):
     """A signal, or the end of the connection."""
+
+
+class Asked:
+    """Whether we were asked to stop, and what runs meanwhile that may be killed."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self.running: "subprocess.Popen[bytes] | None" = None
+
+    def to_stop(self, *_: Any) -> None:
+        """Note it, from a signal or another thread; nothing is raised here, so nothing is torn."""
+        self.stop = True
+        self.kill()
+
+    def kill(self) -> None:
+        """End what runs."""
+        if self.running is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.running.pid, signal.SIGKILL)
+
+    def heed(self) -> None:
+        """Stop here, where everything that was changed is known to be undone."""
+        if self.stop:
+            raise Stop
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, or stop."""
+        due = time.monotonic() + seconds
+        while True:
+            self.heed()
+            left = due - time.monotonic()
+            if left <= 0:
+                break
+            time.sleep(min(left, NOTICE_S))
+
+
+ASKED = Asked()
 
 
 def tell(**words: Any) -> None:
@@ -93,18 +133,27 @@ def text_of(path: str) -> "str | None":
 def output(command: "list[str]", seconds: float = TOOL_S) -> "tuple[int | None, str]":
     """Exit code and all that a command prints; None and the reason where it did not end itself."""
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=seconds,
+            start_new_session=True,  # a signal to our group is ours alone
         )
-    except subprocess.TimeoutExpired:
-        return None, "{} did not end within {:g} s".format(command[0], seconds)
     except OSError as error:
         return None, "{}: {}".format(command[0], error.strerror)
-    return done.returncode, done.stdout.decode("utf-8", "replace")
+    late = "{} did not end within {:g} s".format(" ".join(command), seconds)
+    try:
+        printed = process.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except PermissionError:
+            threading.Thread(target=process.communicate, daemon=True).start()
+            return None, late + " and runs on: it is root's, whom we cannot end"
+        process.communicate()
+        return None, late
+    return process.returncode, printed.decode("utf-8", "replace")
 
 
 def sudo() -> "list[str]":
@@ -139,6 +188,7 @@ def facts(root: str, trtexec: str) -> "dict[str, Any]":
         "logins": found(["who"]),
         "trtexecs": others(root),
         "lock": lock,
+        "clocks": kept_clocks(root),
         "python": sys.version.split()[0],
     }
 
@@ -154,6 +204,11 @@ def others(root: str) -> int:
     return sum(text_of(path) == "trtexec" for path in glob.glob(root + "proc/[0-9]*/comm"))
 
 
+def kept_clocks(root: str) -> "list[str]":
+    """Files of clocks that were stored and not restored."""
+    return sorted(glob.glob(root + CLOCKS + "*/clocks.conf"))
+
+
 # --- one at a time
 
 
@@ -167,7 +222,9 @@ def only_one(root: str) -> "Iterator[None]":
     """Hold the device's lock."""
     path = lock_path(root)
     with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        os.fchmod(made, 0o644)  # whatever the umask: others must see that it is taken
+        os.close(made)
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -298,57 +355,69 @@ class Sampler:
 # --- changing the device, and back
 
 
-def mode_now() -> str:
-    """The power mode's name."""
+def mode_now() -> "tuple[dict[str, Any] | None, str]":
+    """The power mode's name and number, None where it is not told; and what nvpmodel says."""
     text = output(["nvpmodel", "-q"])[1]
-    names = MODE.findall(text)
-    if not names:
-        raise Failed("mode", text)
-    return str(names[-1])
+    found = MODE.findall(text)
+    return ({"name": found[-1][0], "id": int(found[-1][1])} if found else None), text
 
 
-def enter(name: str, number: int, step: str) -> None:
+def enter(mode: "dict[str, Any]", step: str, by_hand: str = "") -> None:
     """Set the power mode and read it again: nvpmodel's exit code tells nothing."""
-    _, text = output([*sudo(), "nvpmodel", "-m", str(number)])
-    if mode_now() != name:
-        raise Failed(step, text)
+    code, text = output([*sudo(), "nvpmodel", "-m", str(mode["id"])])
+    now, said = mode_now()
+    if code is None or now is None or now["name"] != mode["name"]:
+        raise Failed(step, text if now else text + said, by_hand)
 
 
 @contextlib.contextmanager
-def power_mode(plan: "dict[str, Any]") -> "Iterator[None]":
-    """Within it the device is in the mode asked for."""
-    wanted, before = plan["mode"], plan["mode_before"]
-    if wanted is None or wanted["name"] == mode_now():
+def power_mode(wanted: "dict[str, Any] | None") -> "Iterator[None]":
+    """Within it the device is in the mode; set back whatever came of the change, once begun."""
+    if wanted is None:
+        yield
+        return
+    before, text = mode_now()
+    if before is None:
+        raise Failed("mode", text)
+    if before["name"] == wanted["name"]:
         yield
         return
     tell(step="power mode {}".format(wanted["name"]))
     try:
-        enter(wanted["name"], wanted["id"], "mode")
+        enter(wanted, "mode")
+        ASKED.heed()
         yield
     finally:
-        undisturbed()
-        if mode_now() != before["name"]:
-            enter(before["name"], before["id"], "mode back")
+        enter(before, "mode back", "sudo nvpmodel -m {}".format(before["id"]))
 
 
 @contextlib.contextmanager
-def pinned_clocks() -> "Iterator[str | None]":
-    """Within it clocks are at the mode's highest; the reason where they could not be pinned."""
-    # In a folder of its own: the measurement's may be taken away when the connection is cut.
-    with tempfile.TemporaryDirectory(prefix="nano-bench-clocks.") as folder:
-        kept = os.path.join(folder, "clocks.conf")
-        code, text = output([*sudo(), "jetson_clocks", "--store", kept])
+def kept_as_they_are(root: str) -> "Iterator[str | None]":
+    """After it clocks are as before; the reason where they could not be stored, so stay untouched.
+
+    Around `power_mode`, because a change of the mode changes the clocks.
+    """
+    folder = tempfile.mkdtemp(prefix=root + CLOCKS)
+    kept = os.path.join(folder, "clocks.conf")
+    code, text = output([*sudo(), "jetson_clocks", "--store", kept])
+    if code != 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        yield text.strip() or "jetson_clocks failed"
+        return
+    try:
+        ASKED.heed()
+        yield None
+    finally:
+        code, text = output([*sudo(), "jetson_clocks", "--restore", kept])
         if code != 0:
-            yield text.strip() or "jetson_clocks failed"
-            return
-        try:
-            code, text = output([*sudo(), "jetson_clocks"])
-            yield None if code == 0 else text.strip() or "jetson_clocks failed"
-        finally:
-            undisturbed()
-            code, text = output([*sudo(), "jetson_clocks", "--restore", kept])
-            if code != 0:
-                raise Failed("clocks back", text)
+            raise Failed("clocks back", text, "sudo jetson_clocks --restore " + kept)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pin_clocks() -> "str | None":
+    """Clocks to the mode's highest; the reason where that failed."""
+    code, text = output([*sudo(), "jetson_clocks"])
+    return None if code == 0 else text.strip() or "jetson_clocks failed"
 
 
 # --- measuring
@@ -368,13 +437,15 @@ def trtexec(command: "list[str]", seconds: float, step: str) -> "list[tuple[floa
 
     def kill() -> None:
         late.set()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        ASKED.kill()
 
+    ASKED.running = process
     alarm = threading.Timer(seconds, kill)
     alarm.start()
     lines = []
     try:
+        if ASKED.stop:  # asked between the last look and here
+            ASKED.kill()
         if process.stdout is not None:
             with process.stdout as pipe:
                 for line in pipe:
@@ -383,8 +454,10 @@ def trtexec(command: "list[str]", seconds: float, step: str) -> "list[tuple[floa
     finally:
         alarm.cancel()
         if process.poll() is None:
-            kill()
+            ASKED.kill()
             process.wait()
+        ASKED.running = None
+    ASKED.heed()
     if late.is_set():
         raise Failed(step, "trtexec did not end within {:g} s".format(seconds))
     if code != 0:
@@ -409,16 +482,17 @@ def refuse_busy(lines: "list[tuple[float, str]]") -> None:
 def measured(plan: "dict[str, Any]") -> "dict[str, Any]":
     """Build, be idle, time; everything sampled on one clock."""
     root = plan["root"]
-    with power_mode(plan), pinned_clocks() as unpinned:
-        time.sleep(plan["settle_s"])
-        build = trtexec(plan["build"], plan["build_timeout_s"], "build the engine")
+    with kept_as_they_are(root) as unpinned, power_mode(plan["mode"]):
+        unpinned = unpinned or pin_clocks()
+        ASKED.pause(plan["settle_s"])
+        trtexec(plan["build"], plan["build_timeout_s"], "build the engine")
         before = alarms(root)
         sampler = Sampler(root, plan["interval_s"])
         try:
             tell(step="idle")
             sampler.wait()
             idle = [time.monotonic()]
-            time.sleep(plan["idle_s"])
+            ASKED.pause(plan["idle_s"])
             idle.append(time.monotonic())
             refuse_busy(sampler.lines)
             repeats = []
@@ -429,10 +503,10 @@ def measured(plan: "dict[str, Any]") -> "dict[str, Any]":
             time.sleep(2 * plan["interval_s"])  # the window's end lies between two samples
         finally:
             sampler.close()
+        now = mode_now()[0]
         return {
-            "mode": mode_now() if plan["mode_before"] else None,
+            "mode": now["name"] if now else None,
             "unpinned": unpinned,
-            "build": [text for _, text in build],
             "idle": idle,
             "repeats": repeats,
             "rails": [name for name, _, _ in sampler.rails],
@@ -446,7 +520,7 @@ def measure(folder: str) -> int:
     """The plan comes as one line; the end of the input, or a signal, ends everything."""
     plan = json.loads(sys.stdin.readline())
     for one in SIGNALS:
-        signal.signal(one, stop)
+        signal.signal(one, ASKED.to_stop)
     threading.Thread(target=watch_input, daemon=True).start()
     try:
         with only_one(plan["root"]):
@@ -454,41 +528,39 @@ def measure(folder: str) -> int:
                 if hashlib.sha256(file.read()).hexdigest() != plan["sha256"]:
                     raise Failed("upload", "the model did not arrive as it was sent")
             result = measured(plan)
-        if GONE.is_set():
-            raise Stop
+        ASKED.heed()
         with open("result.json", "w") as file:
             json.dump(result, file)
     except Failed as failed:
-        tell(failed=failed.step, text=failed.text[-20000:])
+        tell(failed=failed.step, text=failed.text[-20000:], by_hand=by_hand(failed))
         return 1
     except Stop:
-        shutil.rmtree(folder, ignore_errors=True)  # nobody will come for it
         return 1
     except OSError as error:
-        tell(failed="files", text=error.strerror or str(error))
+        tell(failed="files", text=str(error))
         return 1
+    finally:
+        if ASKED.stop:
+            shutil.rmtree(folder, ignore_errors=True)  # nobody will come for it
     tell(done=True)
     return 0
 
 
-def stop(number: int, frame: Any) -> None:
-    """Only the first signal counts."""
-    undisturbed()
-    raise Stop
-
-
-def undisturbed() -> None:
-    """From here on changes are undone, which no signal is to cut short."""
-    for one in SIGNALS:
-        signal.signal(one, signal.SIG_IGN)
+def by_hand(failed: "BaseException | None") -> "list[str]":
+    """Commands that undo what could not be: undoing one thing may fail after another did."""
+    commands: "list[str]" = []
+    while failed is not None:
+        if isinstance(failed, Failed) and failed.by_hand:
+            commands.insert(0, failed.by_hand)
+        failed = failed.__context__
+    return commands
 
 
 def watch_input() -> None:
     """Whoever started this keeps its input open as long as they listen."""
     while os.read(sys.stdin.fileno(), 1024):
         pass
-    GONE.set()
-    os.kill(os.getpid(), signal.SIGHUP)
+    ASKED.to_stop()
 
 
 def main(words: "list[str]") -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import onnx
 
 Infer = Callable[[], object]
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
 CPU, CUDA = "cpu", "cuda"
 
 
@@ -232,5 +232,4 @@ def _bound(session: Any, binding: Any) -> Infer:
 def _onnx(model: Model, setting: Setting) -> onnx.ModelProto:
     from nano.export.onnx import Form, to_onnx
 
-    precision = {"fp32": "float32", "fp16": "float16"}[setting.precision]
-    return to_onnx(model, Form(precision=precision, batch=setting.batch))
+    return to_onnx(model, Form(precision=setting.precision, batch=setting.batch))

@@ -46,7 +46,7 @@ class Device:
     Attributes:
         kind: ``cpu`` or ``cuda``.
         runtime: A key of `nano.bench.runtimes.RUNTIMES`.
-        precision: ``fp32`` or ``fp16``.
+        precision: ``float32`` or ``float16``.
         batch: Images at a time.
         threads: Of the CPU.
         seconds: That each process times.
@@ -56,7 +56,7 @@ class Device:
 
     kind: str
     runtime: str = "eager"
-    precision: str = "fp32"
+    precision: str = "float32"
     batch: int = 1
     threads: int = 1
     seconds: float = 1.0

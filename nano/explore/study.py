@@ -150,7 +150,9 @@ class DeviceTable(_Table):
     runtime: Literal["eager", "compile", "onnxruntime", "tensorrt"] = Field(
         default="eager", description="what runs the network"
     )
-    precision: Literal["fp32", "fp16"] = Field(default="fp32", description="of the computing")
+    precision: Literal["float32", "float16"] = Field(
+        default="float32", description="of the computing"
+    )
     batch: int = Field(default=1, gt=0, description="images at a time; latency is the batch's")
     threads: int = Field(default=1, gt=0, description="of the CPU")
     seconds: float = Field(default=1.0, gt=0, description="that each fresh process times, or more")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from nano.console import Parser, natural, parse_size, positive, run, say
 from nano.data.option import add_data_options
 from nano.errors import DataError, InputError
+from nano.export.forms import PRECISIONS
 
 if TYPE_CHECKING:
     import onnx
@@ -50,7 +51,7 @@ def parser() -> Parser:
         "--opset", type=positive, default=17, help="13, 17 or 20 (default: 17)"
     )
     main_parser.add_argument(
-        "--precision", default="float32", help="float32, float16 or int8 (default: float32)"
+        "--precision", choices=PRECISIONS, default=PRECISIONS[0], help="(default: float32)"
     )
     main_parser.add_argument(
         "--batch", default="1", metavar="N", help="images at a time, or any (default: 1)"
@@ -76,7 +77,7 @@ def parser() -> Parser:
         type=positive,
         default=CALIBRATION,
         metavar="N",
-        help=f"int8: images of the validation split to calibrate on (default: {CALIBRATION})",
+        help=f"int8: images of the validation split, evenly spaced (default: {CALIBRATION})",
     )
     main_parser.add_argument("--json", action="store_true", help="print JSON")
     main_parser.set_defaults(data=None, flip=False, median_scaling=False)
@@ -91,14 +92,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from nano.export.onnx import Form
 
     int8 = options.precision == "int8"
-    if options.folder and options.batch not in ("1", "any"):
-        raise InputError(f"--batch {options.batch}: a folder's README feeds one image: 1 or any")
+    if int8 and not options.check:
+        _check_calibration(options)
     form = Form(
         opset=options.opset,
         precision="float32" if int8 else options.precision,
         batch=batch(options.batch),
         rewrite=not options.no_rewrite,
     )
+    if options.folder:
+        _check_folder(options, form.batch)
     model = chosen_model(options)
     if options.check:
         told = checked(model, options.check)
@@ -137,7 +140,7 @@ def chosen_model(options: argparse.Namespace) -> Model:
 
 def checked(model: Model, path: Path) -> dict[str, Any]:
     """What a file of ours says of itself, and how near it is to the network."""
-    from nano.export.onnx import metadata_of, read_onnx
+    from nano.export.read import metadata_of, read_onnx
     from nano.export.same import PARITY, check_same, difference
 
     made = read_onnx(path)
@@ -164,7 +167,7 @@ def exported(
     if int8:
         made = calibrated(options, model, made)
         found = difference(model, made)
-    accuracy = measured(options, model, made) if options.data or int8 else {}
+    accuracy = measured(options, model, made) if options.data else {}
     if accuracy:
         protocol = accuracy["exported"]["protocol"]
         add_metadata(made, protocol=protocol, accuracy=json.dumps(accuracy["exported"]))
@@ -179,7 +182,7 @@ def exported(
 
 def summary(made: onnx.ModelProto) -> dict[str, Any]:
     """The facts of a file."""
-    from nano.export.onnx import metadata_of
+    from nano.export.read import metadata_of
 
     told = metadata_of(made)
     return {
@@ -192,10 +195,24 @@ def summary(made: onnx.ModelProto) -> dict[str, Any]:
     }
 
 
+def _check_calibration(options: argparse.Namespace) -> None:
+    if options.data is None:
+        raise InputError("--precision int8 is calibrated on images: name them with --data")
+    if options.split == "validation":
+        raise InputError("--split validation calibrates int8; only the test split may judge it")
+
+
+def _check_folder(options: argparse.Namespace, images: int | None) -> None:
+    if not Path(options.model).is_dir():
+        raise InputError(f"--folder deploys trained weights, and {options.model} is a design")
+    if images is not None and images > 1:
+        raise InputError(f"--batch {images}: a folder's README feeds one image: 1 or any")
+
+
 def data_options(options: argparse.Namespace, split: str) -> argparse.Namespace:
-    """The same options for another split; scenes where no data are named."""
+    """The same options for another split."""
     changed = copy.copy(options)
-    changed.split, changed.data = split, options.data or "scenes"
+    changed.split = split
     return changed
 
 
@@ -204,11 +221,16 @@ def calibrated(options: argparse.Namespace, model: Model, made: onnx.ModelProto)
     from nano.evaluate.__main__ import chosen
     from nano.export.quantise import quantised
 
-    if options.split == "validation":
-        raise InputError("--split validation calibrates int8; only the test split may judge it")
     data, _, _ = chosen(data_options(options, "validation"), model)
-    images = data.images[: options.calibrate]
-    return quantised(made, images, f"first {len(images)} of {data.caption}")
+    places = spaced(len(data.images), options.calibrate)
+    told = f"{len(places)} of {len(data.images)}, evenly spaced, of {data.caption}"
+    return quantised(made, data.images[places], told)
+
+
+def spaced(count: int, wanted: int) -> list[int]:
+    """Up to ``wanted`` of ``count`` places at even distances: neighbours in a drive look alike."""
+    taken = min(count, wanted)
+    return [place * count // taken for place in range(taken)]
 
 
 def measured(options: argparse.Namespace, model: Model, made: onnx.ModelProto) -> dict[str, Any]:

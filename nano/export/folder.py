@@ -1,7 +1,7 @@
 """A folder to deploy: the model with all that its user needs, and nothing of this package.
 
 ``model.onnx``, ``design.json``, ``preprocessing.json``, ``accuracy.json`` with its protocol,
-``LICENSE`` and a ``README.md`` whose five lines run with onnxruntime, numpy and pillow alone.
+``LICENSE`` and a ``README.md`` whose few lines run with onnxruntime, numpy and pillow alone.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from typing import Any
 
 from nano.data.sample import INPUT_MEAN, INPUT_STD
 from nano.errors import InputError
-from nano.export.onnx import INPUT, PREPROCESSING, metadata_of, write_onnx
+from nano.export.onnx import INPUT, PREPROCESSING, write_onnx
 from nano.export.optional import onnx
+from nano.export.read import metadata_of
 from nano.files import write_json, write_text
 from nano.networks.catalog import plain_architecture
 from nano.networks.model import Model
-from nano.networks.target import INVERSE_RANGE_M, LOG_UNIT_M
+from nano.networks.target import INVERSE_RANGE_M, LOG_RANGE_M, LOG_UNIT_M
 
 # Metres from the head's output, in numpy, as `nano.networks.target` decodes it.
-_METRES = {
-    "log": f"{LOG_UNIT_M:g} * np.exp(output)",
+METRES = {
+    "log": f"np.clip({LOG_UNIT_M:g} * np.exp(output), {LOG_RANGE_M[0]:g}, {LOG_RANGE_M[1]:g})",
+    "metres": f"np.clip(output, {LOG_RANGE_M[0]:g}, {LOG_RANGE_M[1]:g})",
     "inverse": f"{INVERSE_RANGE_M[1]:g} / np.clip(output, 1, {INVERSE_RANGE_M[1]:g})",
 }
 _README = """# Depth from one image: design {key}
@@ -34,6 +36,7 @@ from PIL import Image
 photo = Image.open("photo.png").convert("RGB").resize(({width}, {height}), Image.BILINEAR)
 image = ((np.asarray(photo) / 255 - {mean}) / {std}).transpose(2, 0, 1)[None].astype("{dtype}")
 output = onnxruntime.InferenceSession("model.onnx").run(None, {{"{input}": image}})[0]
+output = output.astype("float32")
 depth_m = {metres}
 ```
 
@@ -62,9 +65,9 @@ def write_folder(
         InputError: There is no formula for metres from such an output.
         OutputError: It cannot be written.
     """
-    if model.target not in _METRES:
+    if model.target not in METRES:
         raise InputError(
-            f"target {model.target!r}: a folder tells metres from log and inverse outputs only"
+            f"target {model.target!r}: a folder tells metres from {', '.join(METRES)} outputs only"
         )
     write_json(folder / "design.json", plain_architecture(model.design))
     write_json(folder / "preprocessing.json", {**PREPROCESSING, "size": model.size})
@@ -75,7 +78,7 @@ def write_folder(
 
 
 def readme(model: Model, made: onnx.ModelProto, accuracy: dict[str, Any]) -> str:
-    """What the model is, and five lines that use it."""
+    """What the model is, and a few lines that use it."""
     told = metadata_of(made)
     height, width = model.size
     return _README.format(
@@ -87,7 +90,7 @@ def readme(model: Model, made: onnx.ModelProto, accuracy: dict[str, Any]) -> str
         std=INPUT_STD,
         dtype="float16" if told["precision"] == "float16" else "float32",
         input=INPUT,
-        metres=_METRES[model.target],
+        metres=METRES[model.target],
         stride=getattr(model.design, "output_stride", 2),
         opset=made.opset_import[0].version,
         precision=told["precision"],

@@ -14,25 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from google.protobuf.message import DecodeError
 
 from nano.data.sample import INPUT_MEAN, INPUT_STD
-from nano.errors import DataError, InputError
+from nano.errors import InputError
+from nano.export.forms import IR_VERSIONS
 from nano.export.operators import Recorder
 from nano.export.optional import onnx
+from nano.export.read import FORMAT_VERSION, metadata_of
 from nano.export.rewrite import rewritten
 from nano.files import canonical_json, write_bytes
 from nano.machine import versions
 from nano.networks.catalog import plain_architecture
 from nano.networks.model import Model
 
-FORMAT_VERSION = "1"
 INPUT, OUTPUT, BATCH = "image", "output", "batch"
 DEFAULT_OPSET = 17
-# Opset to the IR version of its own time, which older readers insist on: TensorRT 8.0-8.2 read 13,
-# 8.4-8.6 read 17, 10 reads 20.
-IR_VERSIONS = {13: 7, 17: 8, 20: 9}
-PRECISIONS = ("float32", "float16")
+FLOATS = ("float32", "float16")  # int8 is made of the first, see `nano.export.quantise`
 PREPROCESSING = {
     "colours": "RGB",
     "layout": "batch x channel x height x width",
@@ -50,7 +47,7 @@ class Form:
 
     Attributes:
         opset: A key of `IR_VERSIONS`.
-        precision: Of weights, input and output: one of `PRECISIONS`.
+        precision: Of weights, input and output: one of `FLOATS`.
         batch: Images at a time; None leaves it to the caller.
         rewrite: Apply the exact rewrites of `nano.export.rewrite`.
     """
@@ -63,8 +60,8 @@ class Form:
     def __post_init__(self) -> None:
         if self.opset not in IR_VERSIONS:
             raise InputError(f"opset {self.opset}: supported are {_listed(IR_VERSIONS)}")
-        if self.precision not in PRECISIONS:
-            raise InputError(f"precision {self.precision!r}: one of {_listed(PRECISIONS)}")
+        if self.precision not in FLOATS:
+            raise InputError(f"precision {self.precision!r}: one of {_listed(FLOATS)}")
         if self.batch is not None and self.batch < 1:
             raise InputError(f"batch {self.batch}: from 1 up, or None for any")
 
@@ -76,9 +73,8 @@ def to_onnx(model: Model, form: Form) -> onnx.ModelProto:
         InputError: The network has an operator without a form, or the result has another opset.
         MissingPackage: onnx is not installed.
     """
-    network = rewritten(model.network) if form.rewrite else model.network
-    dtype = getattr(torch, form.precision)
-    weights = copy.deepcopy(network).eval().to(dtype)
+    network = copy.deepcopy(model.network).eval()
+    weights = (rewritten(network) if form.rewrite else network).to(getattr(torch, form.precision))
     recorder, image, output = _record(weights, model.size, form)
     used = {name for node in recorder.nodes for name in node.input}
     arrays = {
@@ -141,14 +137,21 @@ def _metadata(model: Model, form: Form) -> dict[str, str]:
 
 
 def check(made: onnx.ModelProto, opset: int) -> None:
-    """Refuse a model that ONNX's checker refuses, or whose own opset is another.
+    """Refuse what ONNX's checker refuses, another opset, and codes other than INT8.
 
-    The file is what counts: exporters are known to leave another opset without a word.
+    The file is what counts: exporters are known to leave another opset without a word, and
+    quantisers to write biases in INT32, which TensorRT does not read.
     """
     onnx.checker.check_model(made, full_check=True)
     found = {each.domain or "ai.onnx": each.version for each in made.opset_import}
     if found != {"ai.onnx": opset}:
         raise InputError(f"the model has opsets {found}, asked for was {opset}")
+    int8 = onnx.TensorProto.INT8
+    kinds = {each.name: each.data_type for each in made.graph.initializer}
+    for node in made.graph.node:
+        if node.op_type == "DequantizeLinear" and kinds.get(node.input[0], int8) != int8:
+            kind = onnx.TensorProto.DataType.Name(kinds[node.input[0]])
+            raise InputError(f"DequantizeLinear of {node.input[0]}: {kind}, TensorRT reads INT8")
 
 
 def write_onnx(path: Path, made: onnx.ModelProto) -> None:
@@ -158,31 +161,6 @@ def write_onnx(path: Path, made: onnx.ModelProto) -> None:
         OutputError: It cannot be written.
     """
     write_bytes(path, made.SerializeToString(deterministic=True))
-
-
-def read_onnx(path: Path) -> onnx.ModelProto:
-    """An ONNX file that nano wrote.
-
-    Raises:
-        DataError: It is missing, damaged, or not of ours.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        made: onnx.ModelProto = onnx.load(path)
-        onnx.checker.check_model(made)
-    except (DecodeError, onnx.checker.ValidationError, OSError) as damaged:
-        raise DataError(f"{path}: not a whole ONNX file: {str(damaged)[:200]}") from damaged
-    found = metadata_of(made).get("nano_onnx")
-    if found != FORMAT_VERSION:
-        what = f"format version {found}" if found else "an ONNX file, but not one that nano wrote"
-        raise DataError(f"{path}: {what}; this nano reads its own version {FORMAT_VERSION}")
-    return made
-
-
-def metadata_of(made: onnx.ModelProto) -> dict[str, str]:
-    """What the file tells about itself."""
-    return {each.key: each.value for each in made.metadata_props}
 
 
 def add_metadata(made: onnx.ModelProto, **told: str) -> None:

@@ -1,7 +1,8 @@
 """Static int8: QuantizeLinear and DequantizeLinear around what an engine may run in 8 bits.
 
-Symmetric, weights by channel, ranges of the activations from calibration images: the form that
-TensorRT reads, whose QuantizeLinear takes zero points of 0 only.
+Symmetric, weights by channel, ranges of the activations from calibration images, biases in float32:
+the form that TensorRT reads, whose QuantizeLinear takes zero points of 0 only and whose
+DequantizeLinear takes no INT32.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from nano.data.sample import network_input
 from nano.errors import InputError
-from nano.export.onnx import INPUT, check, metadata_of
+from nano.export.onnx import INPUT, check
 from nano.export.optional import onnx
+from nano.export.read import metadata_of
 
 
 def quantised(
@@ -52,7 +54,11 @@ def quantised(
             per_channel=True,
             weight_type=quantization.QuantType.QInt8,
             activation_type=quantization.QuantType.QInt8,
-            extra_options={"ActivationSymmetric": True, "WeightSymmetric": True},
+            extra_options={
+                "ActivationSymmetric": True,
+                "WeightSymmetric": True,
+                "QuantizeBias": False,
+            },
         )
         small: onnx.ModelProto = onnx.load(path)
     onnx.helper.set_model_props(small, told | {"precision": "int8", "calibration": caption})

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from nano.data.sample import network_input
 from nano.errors import OutputError
-from nano.export.onnx import INPUT, metadata_of
+from nano.export.onnx import INPUT
 from nano.export.optional import onnx, onnxruntime
+from nano.export.read import metadata_of
 from nano.networks.model import Model
 
 # Of the output, as a share of its largest magnitude where that is above 1. float16 keeps 11 bits,

@@ -42,6 +42,7 @@ def test_without_its_release_file_the_package_tells_l4t() -> None:
         ("libnvinfer7 7.1.3-1+cuda10.2", None, "7.1.3"),
         ("libnvinfer8 8.6.2.3-1\nlibnvinfer10 10.3.0.30-1+cuda12.5", None, "10.3.0"),
         ("libnvinfer7 \nlibnvinfer8 8.5.2-1", None, "8.5.2"),
+        ("libnvinfer10 10.3.0-1", "&&&& RUNNING TensorRT.trtexec [TensorRT v8502] #", "8.5.2"),
         (None, "&&&& RUNNING TensorRT.trtexec [TensorRT v100300] # trtexec --help", "10.3.0"),
         (None, "&&&& RUNNING TensorRT.trtexec # trtexec --help", None),
     ],
@@ -67,7 +68,9 @@ def test_a_mode_that_is_not_there_lists_those_that_are() -> None:
 
 
 def test_a_second_user_is_noticed() -> None:
-    assert logins_of_others(FACTS) == ("bob",)
+    assert logins_of_others(FACTS) == ("ada pts/0", "bob tty1", "bob pts/1")
+    remote = replace(FACTS, logins="ada pts/0 2026-11-26 09:00 (10.0.0.7)")
+    assert logins_of_others(remote) == ("ada (10.0.0.7)",)
     refuse_if_used(FACTS, "xavier")
     with pytest.raises(RemoteError, match="in use: bob since Monday measures there"):
         refuse_if_used(replace(FACTS, lock="bob since Monday"), "xavier")

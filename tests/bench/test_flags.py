@@ -33,7 +33,7 @@ def built(version: str, precision: str) -> list[str]:
 
 @pytest.mark.parametrize("version", FP16)
 def test_building_asks_for_what_the_version_knows(version: str) -> None:
-    assert built(version, "fp16") == ["--onnx=m", "--saveEngine=e", *FP16[version].split()]
+    assert built(version, "float16") == ["--onnx=m", "--saveEngine=e", *FP16[version].split()]
 
 
 @pytest.mark.parametrize("version", TIMING)
@@ -46,7 +46,7 @@ def test_timing_is_the_same_in_every_version(version: str) -> None:
 
 
 def test_fp32_is_the_default_and_int8_lets_other_layers_run_in_fp16() -> None:
-    assert not {"--fp16", "--int8"} & set(built("8.5.2", "fp32"))
+    assert not {"--fp16", "--int8"} & set(built("8.5.2", "float32"))
     assert {"--fp16", "--int8"} <= set(built("8.5.2", "int8"))
 
 

@@ -26,7 +26,7 @@ TASK = Task(
     size=(32, 64),
     device="cpu",
     runtime="eager",
-    precision="fp32",
+    precision="float32",
     batch=2,
     threads=1,
     plan=HASTE,
@@ -136,7 +136,7 @@ def test_it_can_be_given_up(process: Callable[[str], None]) -> None:
 
 
 def test_runtimes_say_where_they_run() -> None:
-    setting = Setting(device="cpu", precision="fp32", batch=1, threads=1)
+    setting = Setting(device="cpu", precision="float32", batch=1, threads=1)
     check("eager", setting)
     with pytest.raises(InputError, match="runs on cuda only"):
         check("tensorrt", setting)
@@ -147,7 +147,7 @@ def test_runtimes_say_where_they_run() -> None:
     [
         (["--device", "cpu"], "needs a DESIGN or MODEL"),
         (["depthnet-small", "--device", "gpu"], "known are cpu, cuda and ssh:HOST"),
-        (["depthnet-small", "--device", "cpu", "--precision", "int8"], "fp32 or fp16"),
+        (["depthnet-small", "--device", "cpu", "--precision", "int8"], "float32 or float16"),
         (["depthnet-small", "--device", "cpu", "--power-mode", "MAXN"], "for --device ssh:HOST"),
         (["m.onnx", "--device", "ssh:demo", "--batch", "2"], "--batch is for --device cpu"),
         (["depthnet-small", "--device", "cpu", "--runtime", "tensorrt"], "cuda only"),

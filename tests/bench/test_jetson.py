@@ -38,6 +38,7 @@ PLAN = Plan(
     build_timeout_s=30,
 )
 BEFORE = "2"  # MODE_15W
+LAST_LOOK = 7
 COMMANDS = ["facts", "folder", "runner", "model", "run", "fetch", "facts", "delete"]
 
 
@@ -58,7 +59,7 @@ def measured(
         device.remote,
         read_onnx(path),
         "m.onnx",
-        precision="fp16",
+        precision="float16",
         power_mode=mode,
         plan=plan,
         root=f"{device.root}/",
@@ -112,7 +113,11 @@ def test_the_command_says_that_the_demo_is_made_up(
     monkeypatch.setattr(demo_measure, "QUICK", PLAN)
     assert main([str(path), "--device", "ssh:demo", "--json"]) == 0
     out, err = capsys.readouterr()
-    one = from_plain(Measurement, json.loads(out), "bench --json")
+    plain = json.loads(out)
+    assert plain.pop("medians_ms") == [plain["p50_ms"]]
+    assert plain.pop("energy")["mean_w"] == plain["watts"]
+    assert plain.pop("rails")[0] == "VDD_GPU_SOC"
+    one = from_plain(Measurement, plain, "bench --json")
     assert (one.device, one.power_mode, one.notes[0]) == (
         "demo",
         "MODE_15W",
@@ -125,7 +130,7 @@ def test_the_command_says_that_the_demo_is_made_up(
     ("arguments", "reason"),
     [
         (["--device", "ssh:demo"], "needs a MODEL.onnx"),
-        (["m.onnx", "--device", "cpu"], "known is ssh:HOST"),
+        (["m.onnx", "--device", "tpu"], "known are cpu, cuda and ssh:HOST"),
         (["m.onnx", "--read", "log"], "--read takes no MODEL"),
         (["m.onnx", "--device", "ssh:x", "--idle", "3"], "are for --read"),
         (["m.onnx"], "one of the arguments --read --device is required"),
@@ -144,7 +149,9 @@ def test_a_cut_at_any_command_is_one_line_and_leaves_the_device_as_it_was(
 ) -> None:
     told: list[str] = []
     with demo(faults={number: Fault(kind="cut")}) as device:
-        if COMMANDS[number - 1] == "delete":  # the measurement is whole: only told
+        if number == LAST_LOOK:  # the measurement is whole: only told
+            assert "did not answer a last look" in measured(device, path).measurement.notes[0]
+        elif COMMANDS[number - 1] == "delete":
             measured(device, path, tell=told.append)
             assert "is left there: demo: the connection failed" in told[-1]
             shutil.rmtree(folder_of(device))
@@ -191,7 +198,7 @@ BUILD_ERROR = "Error[4]: node up_1: unsupported Resize"
 REFUSALS = {
     "reboot": (
         Made(faults={"nvpmodel set": "reboot"}),
-        "mode 3 needs a reboot, .* as before",
+        "mode 3 needs a reboot, .* what it was before",
     ),
     "refused": (Made(faults={"nvpmodel set": "refuse"}), "was not taken: Error writing 1 to /sys"),
     "no sudo": (Made(faults={"sudo": "password"}), "power mode needs sudo; .* NOPASSWD: /usr/sbin"),
@@ -267,7 +274,7 @@ def test_mojibake_is_survived(path: Path) -> None:
 def test_throttling_and_other_users_are_told(path: Path) -> None:
     with demo(Made(logins=["ada", "bob"], faults={"tegrastats": "hot"})) as device:
         notes = "\n".join(measured(device, path).measurement.notes)
-    assert "logged in there as well: ada, bob" in notes
+    assert "logged in there as well: ada pts/0, bob pts/0" in notes
     assert "throttled: the busy GPU ran below 900 MHz" in notes
 
 
@@ -315,7 +322,7 @@ def test_a_board_measures_and_is_left_as_it_was(path: Path) -> None:
             Remote(host=host),
             read_onnx(path),
             "m.onnx",
-            precision="fp16",
+            precision="float16",
             power_mode=mode.name,
             plan=Plan(repeats=2, duration_s=5),
             tell=print,
@@ -337,3 +344,105 @@ def test_two_sessions_cannot_measure_at_once(path: Path) -> None:
             assert next(talk.lines()) == "held"
             with pytest.raises(RemoteError, match="in use: ada since Monday measures there"):
                 measured(device, path)
+
+
+def wrap(device: Demo, name: str, lines: str) -> str:
+    """Put a script before a tool; its last line may call the tool itself."""
+    tool = device.root / "bin" / name
+    tool.rename(tool.with_suffix(".real"))
+    tool.write_text(f"#!/bin/sh\n{lines}\n")
+    tool.chmod(0o755)
+    return f"{tool}.real"
+
+
+def faithful(device: Demo) -> None:
+    """A change of the mode unpins clocks; what was stored is what is restored."""
+    root, bin_ = device.root, device.root / "bin"
+    wrap(
+        device, "nvpmodel", f'[ "$1" = -m ] && rm -f {root}/pinned; exec {bin_}/nvpmodel.real "$@"'
+    )
+    wrap(
+        device,
+        "jetson_clocks",
+        f'case "$1" in --store) [ -e {root}/pinned ] && echo p >"$2" || echo u >"$2";; '
+        f'--restore) grep -q p "$2" && touch {root}/pinned || rm -f {root}/pinned;; '
+        f'"") touch {root}/pinned;; esac',
+    )
+
+
+@pytest.mark.slow
+def test_clocks_that_were_pinned_before_are_pinned_after(path: Path) -> None:
+    with demo() as device:
+        (device.root / "pinned").touch()
+        faithful(device)
+        measured(device, path)
+        assert (device.root / "mode").read_text() == BEFORE
+        assert (device.root / "pinned").exists()
+
+
+@pytest.mark.slow
+def test_a_mode_that_cannot_be_read_at_the_end_is_set_back(path: Path) -> None:
+    with demo() as device:
+        tool = f'{device.root}/bin/nvpmodel.real "$@"'
+        flag = f"{device.root}/pinned"  # from when clocks are pinned on
+        wrap(device, "nvpmodel", f'[ "$1" = -q ] && [ -e {flag} ] && exit 1; exec {tool}')
+        with pytest.raises(RemoteError, match=r"mode back: not set back .*sudo nvpmodel -m 2'"):
+            measured(device, path)
+        assert is_as_before(device)
+
+
+@pytest.mark.slow
+def test_a_tool_that_is_slow_is_waited_for_when_the_connection_is_cut(path: Path) -> None:
+    with demo(faults={5: Fault(kind="cut", at=b"power mode")}) as device:
+        wrap(device, "sudo", 'shift; "$@"')  # forks, as sudo does
+        tool = f'{device.root}/bin/nvpmodel.real "$@"'
+        wrap(device, "nvpmodel", f'[ "$1" = -m ] && sleep 2; exec {tool}')
+        with pytest.raises(ConnectionLost, match="the device is as it was before"):
+            measured(device, path)
+        assert is_as_before(device)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [{}, {5: Fault(kind="cut", at=b"measure, 1")}])
+def test_clocks_that_are_not_restored_are_kept_and_told(
+    path: Path, fault: dict[int, Fault]
+) -> None:
+    with demo(faults=fault) as device:
+        tool = f'{device.root}/bin/jetson_clocks.real "$@"'
+        wrap(device, "jetson_clocks", f'[ "$1" = --restore ] && exit 1; exec {tool}')
+        with pytest.raises(RemoteError, match="set it back by hand: ssh -t demo") as left:
+            measured(device, path)
+        (kept,) = (device.root / "tmp").glob("nano-bench-clocks.*/clocks.conf")
+        assert f"'sudo jetson_clocks --restore {kept}'" in str(left.value)
+
+
+@pytest.mark.slow
+def test_a_login_script_that_prints_is_survived(path: Path) -> None:
+    with demo() as device:
+        (device.root / "bin" / "cat").write_text(
+            '#!/bin/sh\n[ "$1" ] && echo Welcome\nexec /bin/cat "$@"\n'
+        )
+        (device.root / "bin" / "cat").chmod(0o755)
+        assert measured(device, path).measurement.p50_ms > 0
+
+
+@pytest.mark.slow
+def test_the_overall_time_limit_and_ctrl_c_look_at_the_device_too(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Plan, "timeout_s", 2.0)
+    plan = Plan(**{**vars(PLAN), "idle_s": 30.0})
+    with demo() as device:
+        with pytest.raises(ConnectionLost, match=r"sh did not end .*; the device is as it was be"):
+            measured(device, path, plan=plan)
+        assert is_as_before(device)
+    told: list[str] = []
+
+    def interrupt(line: str) -> None:
+        told.append(line)
+        if "idle" in line:
+            raise KeyboardInterrupt
+
+    with demo() as device, pytest.raises(KeyboardInterrupt):
+        measured(device, path, tell=interrupt)
+    assert "interrupted; the device is as it was before" in told[-1]

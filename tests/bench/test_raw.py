@@ -16,7 +16,7 @@ AT = 1000.0  # the device's clock has no meaning
 ASKED = Asked(
     key="0123456789ab",
     size=(384, 1280),
-    precision="fp16",
+    precision="float16",
     mode=Mode(id=3, name="MODE_30W_ALL", gpu_mhz=905),
     warmup_s=1.0,
     no_rails="it tells no rails",
@@ -25,7 +25,8 @@ ASKED = Asked(
 
 def repeat(begin: float, latency_ms: float) -> RawRepeat:
     """Timed from 1 s after its begin on, for 4 s."""
-    said = ["Starting inference", "Throughput: 50 qps", "Total Host Walltime: 4 s"]
+    said = ["Starting inference", "Timing trace has 3 queries over 4 s", "Throughput: 50 qps"]
+    said += ["Total Host Walltime: 4 s"]
     lines = [f"[01/01/2000-00:00:00] [I] {text}" for text in said]
     end = "&&&& PASSED TensorRT.trtexec [TensorRT v8201] # trtexec"
     times = tuple(
@@ -51,7 +52,6 @@ LINES = tuple(
 RAW = Raw(
     mode="MODE_30W_ALL",
     unpinned=None,
-    build=(),
     idle=(AT, AT + 10),
     repeats=(repeat(AT + 11, 20.0),),
     rails=(),
@@ -100,6 +100,27 @@ def test_without_a_begin_there_is_no_window() -> None:
     assert "trtexec does not tell when it began" in notes(raw)
 
 
+def test_lines_that_were_held_back_are_no_window() -> None:
+    late = tuple((AT + 16, text) for _, text in RAW.repeats[0].lines)
+    raw = replace(RAW, repeats=(replace(RAW.repeats[0], lines=late),))
+    assert result_of(raw, board(), ASKED, []).measurement.watts is None
+    assert "energy not measured: trtexec's lines came late (buffered)" in notes(raw)
+
+
+def test_queries_of_the_warm_up_are_left_out() -> None:
+    early = ({"latencyMs": 99.0, "computeMs": 99.0},) * 7
+    whole = replace(RAW.repeats[0], times=early + RAW.repeats[0].times)
+    found = result_of(replace(RAW, repeats=(whole,)), board(), ASKED, []).measurement
+    assert (found.p50_ms, found.queries) == (20.0, 3)
+    assert found.joules == pytest.approx(25 * 4 / 3)
+
+
+def test_fewer_queries_than_were_timed_are_refused() -> None:
+    cut = replace(RAW.repeats[0], times=RAW.repeats[0].times[:2])
+    with pytest.raises(InputError, match="--exportTimes has 2 of the 3 queries that were timed"):
+        result_of(replace(RAW, repeats=(cut,)), board(), ASKED, [])
+
+
 def test_the_middle_repeat_is_reported_and_all_are_told() -> None:
     raw = replace(RAW, repeats=tuple(repeat(AT + 11, ms) for ms in (30.0, 20.0, 25.0)))
     found = result_of(raw, board(), ASKED, [])
@@ -132,7 +153,7 @@ def test_lines_of_another_module_s_rails_are_no_total() -> None:
     assert "energy not measured" in notes(replace(RAW, tegrastats=mixed))
 
 
-@pytest.mark.parametrize("times", [(), ({"latencyMs": 1.0},), ({"computeMs": 1e300},)])
+@pytest.mark.parametrize("times", [(), ({"latencyMs": 1.0},) * 3, ({"computeMs": 1e300},) * 3])
 def test_times_without_computing_are_refused(times: tuple[dict[str, float], ...]) -> None:
     raw = replace(RAW, repeats=(replace(RAW.repeats[0], times=times),))
     with pytest.raises(InputError, match="trtexec"):

@@ -9,8 +9,9 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from nano.bench.demo import server
 from nano.bench.demo.server import Demo, Fault, demo
-from nano.bench.remote import ConnectionLost, Remote, RemoteError, one_line
+from nano.bench.remote import ConnectionLost, Remote, RemoteError, one_line, told
 from nano.errors import InputError
 
 HARMLESS = ["a b", "$HOME", "'; touch /tmp/x; '", "`id`", "\n", "é", "*", "--", '"', "\\"]
@@ -29,6 +30,12 @@ def configured(device: Demo, folder: Path, old: str, new: str) -> Remote:
     assert old in text
     (folder / "config").write_text(text.replace(old, new))
     return Remote(host="demo", config=folder / "config")
+
+
+def test_a_server_that_cannot_listen_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "LOOPBACK", "192.0.2.1")  # of nobody's, so not of ours
+    with pytest.raises(InputError, match=r"ssh:demo cannot listen on 192\.0\.2\.1"), demo():
+        pass
 
 
 def test_arguments_arrive_as_they_were_given(device: Demo) -> None:
@@ -135,6 +142,23 @@ def test_the_end_of_a_talk_ends_the_input_there(device: Demo, tmp_path: Path) ->
             break
         device.remote.run("true", timeout_s=30)
     assert (tmp_path / "end").read_text() == "over\n"
+
+
+def test_a_command_of_the_user_s_configuration_is_not_run_in_place_of_ours(
+    device: Demo, tmp_path: Path
+) -> None:
+    remote = configured(
+        device, tmp_path, "IdentitiesOnly yes", "IdentitiesOnly yes\nRemoteCommand x"
+    )
+    assert remote.run("echo", "ours", timeout_s=30).out == "ours\n"
+
+
+def test_what_a_device_tells_as_json_is_printable() -> None:
+    assert told('{"user\\u0007": ["a\\u001b[2J\\nb", 1]}', "x") == {
+        "user\ufffd": ["a\ufffd[2J\nb", 1]
+    }
+    with pytest.raises(RemoteError, match="x: "):
+        told("Welcome", "x")
 
 
 def test_what_a_device_says_cannot_harm_a_terminal() -> None:

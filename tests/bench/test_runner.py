@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -86,6 +89,43 @@ def test_two_cannot_measure_at_once(tmp_path: Path) -> None:
         with pytest.raises(runner.Failed, match=" since "), runner.only_one(root):
             pass
     assert runner.holder(root) is None
+
+
+def test_the_lock_can_be_seen_by_others_whatever_the_umask(tmp_path: Path) -> None:
+    root = write(tmp_path, {"tmp/README": ""})
+    old = os.umask(0o077)
+    try:
+        with runner.only_one(root):
+            assert (tmp_path / "tmp" / "nano-bench.lock").stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(old)
+
+
+def test_a_tool_that_cannot_be_ended_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(group: int, number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "killpg", refuse)  # as for a child of root's
+    code, text = runner.output(["sleep", "0.5"], 0.1)
+    assert code is None
+    assert "sleep 0.5 did not end within 0.1 s and runs on: it is root's" in text
+    for thread in threading.enumerate():  # that which waits for its end
+        if thread.daemon:
+            thread.join(10)
+
+
+def test_being_asked_to_stop_does_not_tear_a_tool_and_is_taken_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner, "ASKED", runner.Asked())
+    before = signal.signal(signal.SIGHUP, runner.ASKED.to_stop)
+    try:
+        command = ["sh", "-c", f"kill -HUP {os.getpid()}; sleep 0.2; echo whole"]
+        assert runner.output(command) == (0, "whole\n")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with pytest.raises(runner.Stop):
+        runner.ASKED.pause(10)
 
 
 def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def measurement(
     return Measurement(
         key="",
         device="made up",
-        precision="fp32",
+        precision="float32",
         size=SIZE,
         p50_ms=ms,
         p90_ms=ms,

@@ -17,7 +17,8 @@ from PIL import Image
 from nano.data.sample import network_input
 from nano.design.presets import preset
 from nano.errors import DataError, InputError, OutputError, StudyError
-from nano.export.__main__ import main
+from nano.export.__main__ import main, spaced
+from nano.export.folder import METRES
 from nano.files import read_json
 from nano.networks.depthnet import build
 from nano.networks.model import Model, load_model, save_model
@@ -55,6 +56,7 @@ def test_a_written_file_can_be_checked_against_its_model(
     assert told["difference"] <= 1e-5
 
 
+@pytest.mark.slow
 def test_int8_tells_its_accuracy_beside_that_of_torch(
     model: Path, data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -65,7 +67,7 @@ def test_int8_tells_its_accuracy_beside_that_of_torch(
     made = onnx.load(path)
     properties = {each.key: each.value for each in made.metadata_props}
     assert properties["precision"] == told["precision"] == "int8"
-    assert properties["calibration"].startswith("first 2 of scenes validation")
+    assert properties["calibration"].startswith("2 of 4, evenly spaced, of scenes val")
     assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in made.graph.node}
     zeros = [i for i in made.graph.initializer if i.name.endswith("zero_point")]
     assert zeros and not any(onnx.numpy_helper.to_array(each).any() for each in zeros)
@@ -78,6 +80,12 @@ def test_int8_tells_its_accuracy_beside_that_of_torch(
     assert abs(loss) < 0.2
 
 
+def test_calibration_images_are_spread_over_the_split() -> None:
+    assert spaced(697, 4) == [0, 174, 348, 522]
+    assert spaced(3, 64) == [0, 1, 2]
+
+
+@pytest.mark.slow
 def test_float32_loses_no_accuracy(
     model: Path, data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,12 +121,23 @@ def test_the_folder_s_five_lines_give_the_depth_of_the_network(
     np.testing.assert_allclose(np.load(folder / "depth.npy"), wanted, rtol=1e-4)
 
 
+@pytest.mark.parametrize("target", METRES)
+def test_the_folder_s_metres_are_those_of_the_target(target: str) -> None:
+    output = np.array([-30, -1, 0, 0.5, 3, 50, 2000], np.float32)
+    with np.errstate(over="ignore"):
+        found = eval(METRES[target], {"np": np, "output": output})
+    wanted = TARGETS[target].decode(torch.from_numpy(output)).numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
 def test_a_design_is_written_with_fresh_weights_and_said_to_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "m.onnx"
     assert main(["depthnet-tiny", "--onnx", str(path), "--size", "32x64"]) == 0
     assert "not trained" in capsys.readouterr().err
+    with pytest.raises(InputError, match="deploys trained weights, and depthnet-tiny is a design"):
+        main(["depthnet-tiny", "--folder", str(tmp_path / "deploy")])
     with pytest.raises(DataError, match="made for size 32x64, the model's is 64x64"):
         main(["depthnet-tiny", "--check", str(path), "--size", "64x64"])
 
@@ -142,12 +161,14 @@ def test_a_path_that_cannot_be_written_is_named(model: Path, tmp_path: Path) -> 
         (["--onnx", "m.onnx", "--opset", "12"], InputError, "opset 12: supported are 13, 17, 20"),
         (["--folder", "deploy", "--batch", "4"], InputError, "README feeds one image"),
         (["--onnx", "m.onnx", "--batch", "few"], InputError, "'few' is no whole number"),
+        (["--onnx", "m.onnx", "--precision", "fp16"], InputError, "choose from '?float32'?, "),
         (["--onnx", "m.onnx", "--data", "nothing"], StudyError, "no such file"),
         (
-            ["--onnx", "m.onnx", "--precision", "int8", "--split", "validation"],
+            ["--onnx", "m.onnx", "--precision", "int8", "--split", "validation", "--data", "s"],
             InputError,
             "only the test split may judge",
         ),
+        (["--onnx", "m.onnx", "--precision", "int8"], InputError, "name them with --data"),
     ],
 )
 def test_wrong_options_are_told(

@@ -12,10 +12,12 @@ import pytest
 import torch
 
 from nano.data.sample import INPUT_MEAN, network_input
-from nano.design.design import Design, design_from_plain
+from nano.design.design import Design
+from nano.design.kinds import design_from_plain
 from nano.design.presets import preset, prototype
 from nano.errors import DataError, InputError, OutputError
-from nano.export.onnx import PREPROCESSING, Form, check, metadata_of, read_onnx, to_onnx, write_onnx
+from nano.export.onnx import PREPROCESSING, Form, check, to_onnx, write_onnx
+from nano.export.read import metadata_of, read_onnx
 from nano.export.same import OnnxNetwork, check_same
 from nano.networks.catalog import BASELINES
 from nano.networks.depthnet import build
@@ -138,6 +140,13 @@ def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_onnx(tmp_path / name, to_onnx(model(), Form()))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_network_left_in_training_is_written_as_in_use() -> None:
+    one = model()
+    one.network.train()
+    assert to_onnx(one, Form()) == to_onnx(model(), Form())
+    assert one.network.training
 
 
 def test_the_caller_s_inference_mode_makes_no_difference() -> None:

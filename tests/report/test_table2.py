@@ -17,7 +17,7 @@ from nano.report.published import PUBLISHED_SPEEDS
 MEASURED = Measurement(
     key=preset("depthnet-nano").key,
     device="a made-up board",
-    precision="fp16",
+    precision="float16",
     size=(384, 1280),
     p50_ms=20.0,
     p90_ms=21.0,
@@ -82,7 +82,7 @@ def test_measurements_stand_below_with_their_device(
     assert main(["table2", str(alone), str(several)]) == 0
     lines = capsys.readouterr().out.splitlines()
     line = next(line for line in lines if line.startswith("depthnet-nano  "))
-    for cell in ("384x1280", "fp16", "49.00", "14.00", "3.500"):
+    for cell in ("384x1280", "float16", "49.00", "14.00", "3.500"):
         assert cell in line
     line = next(line for line in lines if line.startswith(unknown.key))
     assert line.split()[-3:] == ["not", "measured", UNKNOWN]

@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ BUSY_MW = {"MAXN": 21000, "MODE_30W": 13000, "MODE_15W": 8000, "MODE_10W": 5000}
 IDLE_MW = 2500
 LATENCY_MS = 12.0
 BEGINS = "Starting inference"
+QUERIES = re.compile(r"Timing trace has (\d{1,12}) queries")
 STAMP = "[01/01/2000-00:00:00] [I] "
 MOJIBAKE = b"\xff\xfe\x80 \xc3\x28\n"
 HANG_S = 600.0
@@ -139,7 +141,8 @@ def _time(device: Device, options: dict[str, str]) -> None:
     recorded = [line for line in device.log("trtexec.log") or [] if not line.startswith("&&&&")]
     begin = next((n for n, line in enumerate(recorded, 1) if BEGINS in line), 0)
     latency = LATENCY_MS * SLOWER[device.mode["name"]]
-    count = round(1000 * seconds / latency)
+    told = [found for found in map(QUERIES.search, recorded) if found]
+    count = int(told[-1][1]) if told else round(1000 * seconds / latency)
     times = [latency * (1 + 0.01 * math.sin(n)) for n in range(count)]
     busy = device.root / "busy"
     print("\n".join(recorded[:begin] or [f"{STAMP}{BEGINS}"]), flush=True)
@@ -151,6 +154,7 @@ def _time(device: Device, options: dict[str, str]) -> None:
     if recorded:
         print("\n".join(recorded[begin:]))
     else:
+        print(f"{STAMP}Timing trace has {count} queries over {seconds:g} s")
         print(f"{STAMP}Throughput: {count / seconds:g} qps")
         print(f"{STAMP}Total Host Walltime: {seconds:g} s")
     Path(options["exportTimes"]).write_text(

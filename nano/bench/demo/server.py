@@ -17,7 +17,7 @@ from typing import Any
 
 from nano.bench.demo.device import NAME, Made, make
 from nano.bench.remote import Remote
-from nano.errors import MissingPackage
+from nano.errors import InputError, MissingPackage
 
 try:
     import asyncssh
@@ -69,14 +69,17 @@ def demo(made: Made | None = None, faults: Mapping[int, Fault] | None = None) ->
         folder = Path(name)
         make(folder / "root", made or Made())
         server = _Server(folder, faults or {})
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
+        thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         try:
             server.ready.wait()
+            if server.failed is not None:
+                raise InputError(f"ssh:demo cannot listen on {LOOPBACK}: {server.failed}")
             remote = Remote(host=NAME, config=folder / "config")
             yield Demo(remote=remote, root=folder / "root", commands=server.commands)
         finally:
-            server.end()
+            if server.failed is None:
+                server.end()
             thread.join()
 
 
@@ -85,11 +88,21 @@ class _Server:
 
     def __init__(self, folder: Path, faults: Mapping[int, Fault]) -> None:
         self.commands: list[str] = []
-        self.ready = threading.Event()
+        self.ready = threading.Event()  # to serve, or failed
+        self.failed: Exception | None = None
         self._folder, self._faults = folder, faults
         self._over = asyncio.Event()
         self._running: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self) -> None:
+        """Serve to the end, or keep the reason why not for whoever waits."""
+        try:
+            asyncio.run(self.serve())
+        except (OSError, asyncssh.Error) as failed:
+            self.failed = failed
+        finally:
+            self.ready.set()
 
     async def serve(self) -> None:
         self._loop = asyncio.get_running_loop()
