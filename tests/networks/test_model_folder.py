@@ -154,7 +154,7 @@ def test_a_design_changed_after_the_weights_were_written_is_found(folder: Path) 
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"target": "metres"}, DataError, "unknown target 'metres'"),
+        ({"target": "feet"}, DataError, "unknown target 'feet'"),
         ({"size": (60, 96)}, DesignError, "multiples of 32"),
         ({"design": preset("depthnet-small")}, DesignError, "built from design"),
     ],
