@@ -345,8 +345,8 @@ class Sampler:
             begin = time.monotonic()
             volts_amperes = [[text_of(path) for path in paths] for _, *paths in self.rails]
             middle = (begin + time.monotonic()) / 2
-            with contextlib.suppress(TypeError, ValueError):  # a read that failed: no sample
-                milliwatts = [int(v) * int(a) / 1000 for v, a in volts_amperes]  # type: ignore[arg-type]
+            with contextlib.suppress(ValueError):  # a read that failed is no number: no sample
+                milliwatts = [int(v or "") * int(a or "") / 1000 for v, a in volts_amperes]
                 self.milliwatts.append([middle, *milliwatts])
             due += self._interval_s
             self._over.wait(max(0.0, due - time.monotonic()))
