@@ -19,7 +19,7 @@ from optuna.exceptions import StorageInternalError
 from nano.dashboard.shelf import Shelf
 from nano.dashboard.view import View
 from nano.errors import InputError, MissingPackage
-from nano.explore.database import told
+from nano.explore.told import told
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

@@ -15,9 +15,9 @@ from nano.data.file_tables import FolderTable
 from nano.data.manifest import MANIFEST
 from nano.errors import RunError
 from nano.evaluate.protocol import protocol_of
-from nano.explore.database import redacted
 from nano.explore.folder import RunFolder
 from nano.explore.study import StudyFile
+from nano.explore.told import redacted
 from nano.files import unwritable
 from nano.machine import commit, machine, versions
 

@@ -36,7 +36,9 @@ _LOOK_SECONDS = 0.5
 _GRACE_SECONDS = 3.0  # for a checkpoint, once the driver is gone
 
 
-def serve(connection: Connection, stop: Any, bench: Bench, driver: int) -> None:
+def serve(
+    connection: Connection, stop: Any, bench: Bench, driver: int, gpu: str | None = None
+) -> None:
     """Do what comes through ``connection`` until the driver is gone.
 
     Args:
@@ -44,7 +46,10 @@ def serve(connection: Connection, stop: Any, bench: Bench, driver: int) -> None:
         stop: Shared flag: its ``value`` turns true when work must end at the next batch.
         bench: What the lab is built from.
         driver: The driver's process id.
+        gpu: The only one that this process may see, as CUDA_VISIBLE_DEVICES names it.
     """
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when torch first looks for GPUs
     _take_leave_of_the_terminal()
     keep_freed_memory()
     threading.Thread(target=_outlive_nobody, args=(driver,), daemon=True).start()

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import socket
+import time
 import warnings
-from collections.abc import Container, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from nano.design.families import AnyFamily
 from nano.design.kinds import AnyDesign, design_from_plain
 from nano.errors import RunError
-from nano.explore.folder import held, is_held
+from nano.explore.folder import held, is_held, place_of
+from nano.explore.locks import Locks, NoLocks
 from nano.explore.promotion import Outlook
 from nano.explore.samplers import GENOME, NOTES, SEED, Exhausted, space
 from nano.explore.study import differences
@@ -32,6 +34,8 @@ from nano.records import Evaluation, evaluation_from_plain
 from nano.score import Requirements
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+GRACE_SECONDS = 600.0  # without a beat, after which a process on another machine counts as dead
+_BEATS = 10  # in a grace
 _PENALTY_DB = 10.0  # per violation, for samplers that know no constraints; a typical one is .05
 
 
@@ -55,7 +59,9 @@ class Store:
         sampler: Proposes; see `nano.explore.samplers.CappedSampler`.
         prototype: Expands knobs to designs.
         owner: Lock file that this process holds while it lives; its folder is shared by all
-            processes of a run.
+            processes of a run on this machine.
+        locks: Of all processes that share the storage.
+        grace: Seconds without a beat after which a process elsewhere counts as dead.
         penalised: Whether infeasible trials are told a lowered value, for samplers that ignore
             constraints (CMA-ES).
         join: The study must be there already.
@@ -69,13 +75,25 @@ class Store:
         prototype: AnyFamily,
         *,
         owner: Path,
+        locks: Locks | None = None,
+        grace: float = GRACE_SECONDS,
         penalised: bool = False,
         join: bool = False,
     ) -> None:
         self._prototype = prototype
         self._space = space(prototype)
         self._penalised = penalised
-        self._owner = owner.resolve()  # others may look for it from another working directory
+        self._owner = owner
+        self._signature = {
+            "host": socket.gethostname(),
+            "place": place_of(owner.parent),
+            "lock": owner.name,
+        }
+        self._locks = locks or NoLocks()
+        self._grace = grace
+        self._beat = 0
+        self._beaten = time.monotonic()
+        self._heard: dict[int, tuple[object, float]] = {}  # last beats of others, and since when
         self._join = join
         try:
             if join:
@@ -150,18 +168,21 @@ class Store:
         """Queue a given design; its knobs are the nearest ones."""
         self.study.enqueue_trial(
             {**self._prototype.knobs_of(design), SEED: 0},
-            user_attrs={**_identity(design), "origin": origin, "owner": self._signature()},
+            user_attrs={**_identity(design), "origin": origin, "owner": self._signature},
         )
 
     # --- asking ----------------------------------------------------------------------------------
 
-    def turn(self) -> AbstractContextManager[None]:
-        """Held by whoever of a run's processes asks or recovers: one at a time.
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Held by whoever of a study's processes asks, tells or recovers: one at a time.
 
         Optuna's SQLite storage has no row locks, so that two processes may be given the same
-        waiting trial; and between looking at the budget and asking nobody else may ask.
+        waiting trial; between looking at the budget and asking nobody else may ask; and a trial
+        that is being told must not be taken for one whose process died.
         """
-        return held(self._owner.parent / "turn.lock", busy=None)
+        with held(self._owner.parent / "turn.lock", busy=None), self._locks.turn():
+            yield
 
     def ask(self, origin: str) -> Asked | None:
         """The next trial: an interrupted or enqueued one first, else a new proposal.
@@ -202,34 +223,45 @@ class Store:
         """
         waiting = self.study._pop_waiting_trial_id()
         if waiting is None:
-            blank = create_trial(state=TrialState.RUNNING, user_attrs={"owner": self._signature()})
+            blank = create_trial(state=TrialState.RUNNING, user_attrs={"owner": self._signature})
             return Trial(self.study, self._storage.create_new_trial(self.study._study_id, blank))
         trial = Trial(self.study, waiting)
-        trial.set_user_attr("owner", self._signature())
+        trial.set_user_attr("owner", self._signature)
         return trial
 
     def _parameters(self, trial: Trial) -> dict[str, Any]:
         return {name: trial._suggest(name, kind) for name, kind in self._space.items()}
 
-    def _signature(self) -> dict[str, str]:
-        return {"host": socket.gethostname(), "lock": str(self._owner)}
-
     def requeue(self, number: int) -> None:
         """Give an unfinished trial back: the next to ask gets it, with its design and number.
 
-        One that was told half way stays as it is; `recover` tells the rest.
+        One that was told half way stays as it is; `recover` tells the rest. To be called in one's
+        `turn`.
         """
-        trial = self._running[number]
-        if "evaluation" not in trial.user_attrs:
+        trial = self._running.pop(number)
+        if self._is_ours(trial) and "evaluation" not in trial.user_attrs:
             self._storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
-        del self._running[number]
 
     # --- telling ---------------------------------------------------------------------------------
 
-    def tell(self, evaluation: Evaluation, requirements: Requirements) -> None:
-        """Finish a trial: evaluation, named constraints and value, then its state; once."""
-        self._finish(self._running[evaluation.number], evaluation, requirements)
+    def tell(self, evaluation: Evaluation, requirements: Requirements) -> bool:
+        """Finish a trial: evaluation, named constraints and value, then its state; once.
+
+        To be called in one's `turn`. False when others took the trial up meanwhile, because our
+        beats did not reach them: theirs is what will be told.
+        """
+        trial = self._running[evaluation.number]
+        ours = self._is_ours(trial)
+        if ours:
+            self._finish(trial, evaluation, requirements)
         del self._running[evaluation.number]
+        return ours
+
+    def _is_ours(self, trial: Trial) -> bool:
+        stored = self._storage.get_trial(trial._trial_id)
+        return (
+            stored.state == TrialState.RUNNING and stored.user_attrs.get("owner") == self._signature
+        )
 
     def _finish(self, trial: Trial, evaluation: Evaluation, requirements: Requirements) -> None:
         trial.set_user_attr("evaluation", to_plain(evaluation))
@@ -282,6 +314,31 @@ class Store:
         """Trials that were enqueued or interrupted and wait for a worker."""
         return sum(trial.state == TrialState.WAITING for trial in self.trials())
 
+    # --- the living and the dead -----------------------------------------------------------------
+
+    def beat(self) -> bool:
+        """Say that this process lives, and hear the others; to be called as often as one likes.
+
+        A beat is a number on each trial that runs here. Whether it moved is judged by the clock of
+        whoever looks, so that a clock that is wrong, or set, does no harm.
+
+        Returns:
+            Whether it was time for a beat.
+        """
+        now = time.monotonic()
+        if now - self._beaten < self._grace / _BEATS:
+            return False
+        self._beaten = now
+        self._beat += 1
+        self._locks.tend()
+        for trial in self._running.values():
+            # Of one that others took up and finished: `tell` finds out.
+            with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                self._storage.set_trial_user_attr(trial._trial_id, "beat", self._beat)
+        for other in self._others():
+            self._is_heard(other)
+        return True
+
     def recover(self, requirements: Requirements) -> tuple[list[int], list[int]]:
         """Pick up trials whose process died: those already evaluated are told, others requeued.
 
@@ -291,8 +348,8 @@ class Store:
             Numbers told and numbers requeued.
         """
         told, requeued = [], []
-        for frozen in self.trials():
-            if frozen.state != TrialState.RUNNING or self._owner_lives(frozen) is not False:
+        for frozen in self._others():
+            if self._lives(frozen):
                 continue
             trial = Trial(self.study, frozen._trial_id)
             if "evaluation" in frozen.user_attrs:
@@ -305,20 +362,41 @@ class Store:
                 requeued.append(frozen.number)
         return told, requeued
 
-    def elsewhere(self) -> tuple[list[int], list[int]]:
-        """Trials that others run: on this machine, and where we cannot see whether they live."""
-        running = [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
-        others = [trial for trial in running if trial.number not in self._running]
-        near = [trial.number for trial in others if self._owner_lives(trial)]
-        far = [trial.number for trial in others if self._owner_lives(trial) is None]
-        return near, far
+    def elsewhere(self) -> list[int]:
+        """Trials that living processes run, here or on other machines."""
+        return [trial.number for trial in self._others() if self._lives(trial)]
 
-    def _owner_lives(self, trial: FrozenTrial) -> bool | None:
-        """Whether the process that runs it lives; None on another machine, and of strangers."""
-        owner = trial.user_attrs.get("owner")
-        if owner is None or owner["host"] != socket.gethostname():
-            return None
-        return is_held(Path(owner["lock"]))
+    def _others(self) -> list[FrozenTrial]:
+        """Running trials that are not this process's; nor of strangers, who sign nothing."""
+        return [
+            trial
+            for trial in self.trials()
+            if trial.state == TrialState.RUNNING
+            and trial.number not in self._running
+            and "owner" in trial.user_attrs
+        ]
+
+    def _lives(self, trial: FrozenTrial) -> bool:
+        """Whether the process that runs it lives: by its lock where we see it, else by its beat.
+
+        One of our own that we know nothing of was made when the answer was lost.
+        """
+        owner = trial.user_attrs["owner"]
+        if owner == self._signature:
+            return False
+        if all(owner.get(name) == self._signature[name] for name in ("host", "place")):
+            return is_held(self._owner.with_name(owner["lock"]))
+        return self._is_heard(trial)
+
+    def _is_heard(self, trial: FrozenTrial) -> bool:
+        """Whether its beat moved within the grace, since we first looked."""
+        now = time.monotonic()
+        beat = (trial.user_attrs["owner"], trial.user_attrs.get("beat"))
+        last, since = self._heard.get(trial.number, (None, now))
+        if last != beat:
+            since = now
+            self._heard[trial.number] = (beat, now)
+        return now - since < self._grace
 
 
 def _identity(design: AnyDesign) -> dict[str, Any]:
