@@ -29,7 +29,7 @@ from sqlalchemy import NullPool
 from nano.console import run
 from nano.explore.__main__ import main
 from nano.explore.lab import build_lab
-from nano.explore.serve import _do
+from nano.explore.serve import do
 from nano.explore.workers import Bench, Deciding, Message, Pool, Ready, Task
 from nano.records import Evaluation, evaluation_from_plain
 
@@ -112,7 +112,7 @@ class Threads(Pool):
 
         def work() -> None:
             lab = build_lab(self.bench, decide, self._stopping.is_set)
-            self._said.put((i, _do(task, lab)))
+            self._said.put((i, do(task, lab)))
 
         self._tasks[i] = task
         self._threads.append(threading.Thread(target=work, daemon=True))

@@ -33,13 +33,14 @@ from nano.explore.lessons import lessons
 from nano.explore.locks import Locks, locks_of
 from nano.explore.outage import Outage
 from nano.explore.promotion import Promotion
+from nano.explore.ray_tasks import RayTasks
 from nano.explore.search import Budget, Driver
 from nano.explore.storage import Store
 from nano.explore.study import StudyFile
 from nano.explore.told import redacted
 from nano.explore.trainer import load_function
 from nano.explore.watch import JsonLines, Lines, LiveTable, Quiet, terminal
-from nano.explore.workers import Bench, Pool
+from nano.explore.workers import Bench, Pool, Workers
 from nano.files import to_plain
 from nano.machine import cores
 from nano.networks.device import default_device, gpus
@@ -61,7 +62,7 @@ class Options:
         base: Folder of the study file.
         trials: Trials in all, or None for the study's own number.
         hours: No new trial after so many hours, or None.
-        workers: Worker processes.
+        workers: Worker processes, or None for as many as the machine, or the cluster, can carry.
         storage: Optuna storage URL, or None for SQLite in the run folder.
         join: Add workers to a study that exists; confirm and report nothing.
         show: ``table``, ``lines``, ``json`` or ``quiet``.
@@ -72,7 +73,7 @@ class Options:
     base: Path
     trials: int | None
     hours: float | None
-    workers: int
+    workers: int | None
     storage: str | None
     join: bool
     show: str
@@ -171,7 +172,7 @@ def _drive(
         record["data"] = _prepare(study, options, watcher, interrupts, clock)
         if isinstance(watcher, LiveTable):
             watcher.resume(store.evaluations())
-        pool = stack.enter_context(Pool(bench=_bench(study, options, folder), size=options.workers))
+        pool: Workers = stack.enter_context(_workers(study, options, folder))
         driver = _driver(study, options, folder, caps, store, pool, watcher, interrupts, clock)
         try:
             whole = driver.search()
@@ -183,7 +184,7 @@ def _drive(
             raise
         finally:
             driver.give_back()
-    return _conclude(study, options, folder, store, clock, confirmations, interrupts)
+    return _conclude(study, options, folder, store, clock, confirmations, interrupts, pool.size)
 
 
 def _open_storage(
@@ -270,14 +271,22 @@ def threads_each(workers: int) -> int:
     return max(1, cores() // workers)
 
 
-def _bench(study: StudyFile, options: Options, folder: RunFolder) -> Bench:
+def _workers(study: StudyFile, options: Options, folder: RunFolder) -> Pool | RayTasks:
+    if study.workers.engine == "ray":
+        bench = _bench(study, options, folder, study.workers.cpus)
+        return RayTasks(bench=bench, table=study.workers, size=options.workers or 0)
+    size = options.workers or default_workers()
+    return Pool(bench=_bench(study, options, folder, threads_each(size)), size=size)
+
+
+def _bench(study: StudyFile, options: Options, folder: RunFolder, threads: int) -> Bench:
     return Bench(
         study=study.plain(),
         base=options.base,
         run=folder.path.resolve(),
         cache=default_cache(),
         device=default_device(),
-        threads=threads_each(options.workers),
+        threads=threads,
         gpus=gpus(),
     )
 
@@ -288,7 +297,7 @@ def _driver(
     folder: RunFolder,
     caps: Caps,
     store: Store,
-    pool: Pool,
+    pool: Workers,
     watcher: Quiet,
     interrupts: Interrupts,
     clock: Clock,
@@ -361,6 +370,7 @@ def _conclude(
     clock: Clock,
     confirmations: list[Confirmation] | None,
     interrupts: Interrupts,
+    workers: int,
 ) -> int:
     """Write what is derived (best, run.json, trials.csv, report.html) and say what was found."""
     evaluations = store.evaluations()
@@ -387,7 +397,7 @@ def _conclude(
         **_lessons(study, evaluations, found.best),
         "exit_code": code,
         "seconds": clock.total(),
-        "workers": options.workers,
+        "workers": workers,
     }
     folder.write_run({**clock.record, "summary": summary})
     write_trials_csv(folder.path)

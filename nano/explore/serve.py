@@ -64,7 +64,7 @@ def serve(
                 lab = build_lab(bench, line.decide, stopping)
                 line.say(Ready())
                 while True:
-                    line.say(_do(line.hear(), lab))
+                    line.say(do(line.hear(), lab))
         except _DriverGone:
             raise
         except Exception as error:
@@ -116,7 +116,16 @@ def _outlive_nobody(driver: int) -> None:
     os._exit(1)
 
 
-def _do(task: Task, lab: Lab) -> Message:
+class Undecided(BaseException):
+    """Nobody is there to answer whether a design goes on; not an error of the task's."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        super().__init__(evaluation.stage)
+        self.evaluation = evaluation
+
+
+def do(task: Task, lab: Lab) -> Message:
+    """Do one task; what goes wrong with it is a message, too."""
     try:
         if isinstance(task, Search):
             return Searched(evaluation=objective(task.evaluation, lab))
