@@ -1,7 +1,7 @@
-"""Trainings as tasks of a Ray cluster; the driver asks, decides and tells as it does for processes.
+"""Trainings as tasks of a Ray cluster; the driver asks, decides and tells as for processes.
 
-A task takes a design to its next decision and returns it; the answer begins the next task. So a task
-is a function of what it is given, and Ray runs it again elsewhere when its node is lost. Where
+A task takes a design to its next decision and returns it; the answer begins the next task. So a
+task is a function of what it is given, and Ray runs it again elsewhere when its node is lost. Where
 tasks run and on which GPU is Ray's to decide: there is no scheduler here.
 
 Every node needs the package, and the run folder and the study's folder under the same paths, as on
@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,18 @@ from nano.networks.device import default_device
 from nano.records import Evaluation
 
 Answers = dict[str, tuple[bool, Mapping[str, float] | None]]  # by stage
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():  # none, or a word of Ray's such as auto
+        return
+    host = host.removeprefix("ray://")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise RunError(f"RAY_ADDRESS={address}: no Ray cluster answers there: {error}") from error
 
 
 def carry(bench: Bench, task: Task, answers: Answers) -> Message:
@@ -84,12 +97,8 @@ class RayTasks:
             ) from missing
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
         handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR)
-        except ConnectionError as unreachable:
-            raise RunError(
-                f"RAY_ADDRESS: no Ray cluster answers: {str(unreachable).splitlines()[0]}"
-            ) from unreachable
+        _check_answers(os.environ.get("RAY_ADDRESS", ""))
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
         for signum, handler in handlers.items():
             signal.signal(signum, handler)  # Ray takes them
         self._ray = ray

@@ -172,7 +172,7 @@ def _drive(
         record["data"] = _prepare(study, options, watcher, interrupts, clock)
         if isinstance(watcher, LiveTable):
             watcher.resume(store.evaluations())
-        pool: Workers = stack.enter_context(_workers(study, options, folder))
+        pool = stack.enter_context(_workers(study, options, folder))
         driver = _driver(study, options, folder, caps, store, pool, watcher, interrupts, clock)
         try:
             whole = driver.search()
@@ -271,7 +271,9 @@ def threads_each(workers: int) -> int:
     return max(1, cores() // workers)
 
 
-def _workers(study: StudyFile, options: Options, folder: RunFolder) -> Pool | RayTasks:
+def _workers(
+    study: StudyFile, options: Options, folder: RunFolder
+) -> contextlib.AbstractContextManager[Workers]:
     if study.workers.engine == "ray":
         bench = _bench(study, options, folder, study.workers.cpus)
         return RayTasks(bench=bench, table=study.workers, size=options.workers or 0)

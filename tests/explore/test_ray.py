@@ -13,7 +13,7 @@ import pytest
 from optuna.trial import TrialState
 from toy_study import Toy, wait_until
 
-RAY = ("--set", "workers.engine=ray")
+RAY = ("--set", "workers.engine=ray", "--workers", "2")
 
 
 class Cluster:
@@ -69,7 +69,7 @@ def test_a_study_on_a_cluster_finds_what_it_finds_on_one_machine(
         "    (HERE / f'{here[1]}-{here[0]}').touch()\n"
         "    return plain(design, images=images, seed=seed)\n"
     )
-    process = toy.start(*RAY, "--workers", "2")
+    process = toy.start(*RAY)
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     assert sorted(known(toy)) == sorted(known(finished[0]))
@@ -81,7 +81,7 @@ def test_a_node_and_a_worker_that_are_lost_lose_nothing(
     toy: Toy, finished: tuple[Toy, object], cluster: Cluster
 ) -> None:
     toy.takes(1.0)
-    process = toy.start(*RAY)  # as many places as the cluster has
+    process = toy.start(*RAY)
     wait_until(lambda: len(toy.calls()) >= 3 and cluster.workers(), process)
     os.kill(cluster.workers()[0], signal.SIGKILL)
     wait_until(lambda: len(toy.calls()) >= 6, process)
@@ -111,5 +111,5 @@ def test_a_cluster_that_is_not_there_is_one_line(toy: Toy, monkeypatch: pytest.M
     process: subprocess.Popen[str] = toy.start(*RAY)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2, err
-    assert err.splitlines()[-1].startswith("error: RAY_ADDRESS: no Ray cluster answers")
+    assert err.splitlines()[-1].startswith("error: RAY_ADDRESS=127.0.0.1:1: no Ray cluster answers")
     assert "Traceback" not in err
