@@ -17,12 +17,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import postgres
 import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from toy_study import Toy, wait_until, workers_of
 
+from benchmarks import postgres
 from nano.errors import RunError
 from nano.explore.database import open_storage
 from nano.explore.locks import locks_of

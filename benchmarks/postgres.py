@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own, on loopback, in a folder that goes with it."""
+"""A PostgreSQL of one's own on loopback, and a network to it that can be cut; for tests, too."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def missing() -> str | None:
 
 
 def free_port() -> int:
+    """A port of loopback that nothing listens on now."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
@@ -123,6 +124,7 @@ class Server:
         return self.url(database)
 
     def url(self, database: str, *, port: int | None = None, password: str = PASSWORD) -> str:
+        """Of a database, with a password."""
         return f"postgresql://nano:{password}@127.0.0.1:{port or self.port}/{database}"
 
     def __enter__(self) -> Server:
@@ -195,6 +197,7 @@ class Relay:
 
 @contextlib.contextmanager
 def relay(target: int) -> Iterator[Relay]:
+    """A relay to a port while the block lasts."""
     one = Relay(target)
     one.mend()
     try:
