@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from nano.design.families import AnyFamily
 from nano.design.kinds import AnyDesign, design_from_plain
 from nano.errors import RunError
+from nano.explore.batch import Collected, Parameters, write
 from nano.explore.folder import held, is_held, place_of
 from nano.explore.locks import Locks, NoLocks
 from nano.explore.promotion import Outlook
@@ -190,23 +191,20 @@ class Store:
         None when the space has no new design left. To be called in one's `turn`.
         """
         trial = self._taken()
-        if "design" not in trial.user_attrs:
+        attrs = trial.user_attrs
+        params = trial.params
+        if "design" not in attrs or params.keys() != self._space.keys():
             try:
-                params = self._parameters(trial)
+                params, chosen = self._parameters(trial)
             except Exhausted:
                 self.study.set_user_attr("exhausted", True)
                 self.study.tell(trial, state=TrialState.FAIL)
                 return None
-            own = self._storage.get_trial(trial._trial_id).system_attrs
-            genome = own.get(GENOME) or self._prototype.expand(params, params[SEED])
-            trial.set_user_attr("origin", origin)
-            trial.set_user_attr("proposal", own.get(NOTES, {}))
-            for name, value in _identity(self._prototype.design(genome)).items():
-                trial.set_user_attr(name, value)  # the design last: it says that all is there
-        else:
-            params = self._parameters(trial)
+            found = {} if "design" in attrs else self._proposed(trial, params, origin)
+            new = {name: value for name, value in found.items() if name not in attrs}
+            write(self._storage, trial._trial_id, parameters=chosen, user=new)
+            attrs = new | attrs
         self._running[trial.number] = trial
-        attrs = trial.user_attrs
         return Asked(
             number=trial.number,
             design=design_from_plain(attrs["design"], f"trial {trial.number}"),
@@ -214,6 +212,13 @@ class Store:
             origin=attrs["origin"],
             proposal=attrs.get("proposal", {}),
         )
+
+    def _proposed(self, trial: Trial, params: Mapping[str, Any], origin: str) -> dict[str, Any]:
+        """What a new trial is to carry; the design last: it says that all is there."""
+        own = self._storage.get_trial_system_attrs(trial._trial_id)
+        genome = own.get(GENOME) or self._prototype.expand(params, params[SEED])
+        design = _identity(self._prototype.design(genome))
+        return {"origin": origin, "proposal": own.get(NOTES, {}), **design}
 
     def _taken(self) -> Trial:
         """A trial in our name: a waiting one, or a new one that is signed from its first instant.
@@ -229,8 +234,15 @@ class Store:
         trial.set_user_attr("owner", self._signature)
         return trial
 
-    def _parameters(self, trial: Trial) -> dict[str, Any]:
-        return {name: trial._suggest(name, kind) for name, kind in self._space.items()}
+    def _parameters(self, trial: Trial) -> tuple[dict[str, Any], Parameters]:
+        """All of a trial's parameters, and those among them that are yet to be written."""
+        collected: Any = Collected(trial)
+        trial.storage = collected
+        try:
+            params = {name: trial._suggest(name, kind) for name, kind in self._space.items()}
+        finally:
+            trial.storage = self._storage
+        return params, collected.parameters
 
     def requeue(self, number: int) -> None:
         """Give an unfinished trial back: the next to ask gets it, with its design and number.
@@ -238,9 +250,9 @@ class Store:
         One that was told half way stays as it is; `recover` tells the rest. To be called in one's
         `turn`.
         """
-        trial = self._running.pop(number)
-        if self._is_ours(trial) and "evaluation" not in trial.user_attrs:
-            self._storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
+        stored = self._still_ours(self._running.pop(number))
+        if stored is not None and "evaluation" not in stored.user_attrs:
+            self._storage.set_trial_state_values(stored._trial_id, state=TrialState.WAITING)
 
     # --- telling ---------------------------------------------------------------------------------
 
@@ -250,35 +262,40 @@ class Store:
         To be called in one's `turn`. False when others took the trial up meanwhile, because our
         beats did not reach them: theirs is what will be told.
         """
-        trial = self._running[evaluation.number]
-        ours = self._is_ours(trial)
-        if ours:
-            self._finish(trial, evaluation, requirements)
+        stored = self._still_ours(self._running[evaluation.number])
+        if stored is not None:
+            self._finish(stored, evaluation, requirements)
         del self._running[evaluation.number]
-        return ours
+        return stored is not None
 
-    def _is_ours(self, trial: Trial) -> bool:
+    def _still_ours(self, trial: Trial) -> FrozenTrial | None:
+        """The trial as stored, unless others took it up."""
         stored = self._storage.get_trial(trial._trial_id)
-        return (
-            stored.state == TrialState.RUNNING and stored.user_attrs.get("owner") == self._signature
-        )
+        ours = stored.user_attrs.get("owner") == self._signature
+        return stored if ours and stored.state == TrialState.RUNNING else None
 
-    def _finish(self, trial: Trial, evaluation: Evaluation, requirements: Requirements) -> None:
-        trial.set_user_attr("evaluation", to_plain(evaluation))
+    def _finish(
+        self, stored: FrozenTrial, evaluation: Evaluation, requirements: Requirements
+    ) -> None:
+        """What is written already was so before a kill: see `recover`."""
         margins = searched_margins(evaluation, requirements)
-        for name in margins.keys() - trial.constraints.keys():  # some may be there: see `recover`
-            trial.set_constraint(name, margins[name])
+        user = {} if "evaluation" in stored.user_attrs else {"evaluation": to_plain(evaluation)}
+        missing = {
+            f"constraints:{name}": margin  # Optuna 5's key of a named constraint
+            for name, margin in margins.items()
+            if name not in stored.constraints
+        }
+        write(self._storage, stored._trial_id, user=user, system=missing)
         value = evaluation.netscore
         state = trial_state(evaluation)
         if value is not None and self._penalised:
             value -= _PENALTY_DB * sum(max(0.0, margin) for margin in margins.values())
-        if state == TrialState.PRUNED and value is not None:
+        if state == TrialState.PRUNED and value is not None and not stored.intermediate_values:
             # Optuna takes the last report as a pruned trial's value.
-            if not self._storage.get_trial(trial._trial_id).intermediate_values:
-                trial.report(value, step=evaluation.spend_images)
-            value = None
+            step = evaluation.spend_images
+            self._storage.set_trial_intermediate_value(stored._trial_id, step, value)
         self.study.tell(
-            trial,
+            stored.number,
             value if state == TrialState.COMPLETE else None,
             state=state,
             skip_if_finished=True,
@@ -351,11 +368,10 @@ class Store:
         for frozen in self._others():
             if self._lives(frozen):
                 continue
-            trial = Trial(self.study, frozen._trial_id)
             if "evaluation" in frozen.user_attrs:
                 stored = frozen.user_attrs["evaluation"]
                 evaluation = evaluation_from_plain(stored, f"trial {frozen.number}")
-                self._finish(trial, evaluation, requirements)
+                self._finish(frozen, evaluation, requirements)
                 told.append(frozen.number)
             else:
                 self._storage.set_trial_state_values(frozen._trial_id, state=TrialState.WAITING)
