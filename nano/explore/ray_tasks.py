@@ -17,7 +17,6 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from typing import Any
 
 from nano.errors import MissingPackage, RunError
@@ -90,7 +89,7 @@ class RayTasks:
 
     def __enter__(self) -> RayTasks:
         try:
-            ray: Any = import_module("ray")
+            import ray
         except ImportError as missing:
             raise MissingPackage(
                 '[workers] engine = "ray" needs Ray: pip install "depthnet-nano[ray]"'
@@ -98,14 +97,14 @@ class RayTasks:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
         handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
         _check_answers(os.environ.get("RAY_ADDRESS", ""))
-        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        self._ray = ray
+        self._ray.init(log_to_driver=False, logging_level=logging.ERROR)
         for signum, handler in handlers.items():
             signal.signal(signum, handler)  # Ray takes them
-        self._ray = ray
-        there = ray.cluster_resources()
+        there = self._ray.cluster_resources()
         gpus = self.table.gpus if there.get("GPU") else 0
         self.size = self.size or self._room(there, gpus)
-        self._remote = ray.remote(carry).options(
+        self._remote = self._ray.remote(carry).options(
             num_cpus=self.table.cpus, num_gpus=gpus, max_retries=self.table.retries
         )
         return self
