@@ -165,7 +165,7 @@ def measure() -> dict[str, Any]:
     return figures
 
 
-def _figures(name: str, bed: Bed, workers: int, began: float) -> dict[str, Any]:
+def _figures(name: str, bed: Bed, workers: int, began: float, spent: float) -> dict[str, Any]:
     """Of a run that ended: whether all is there, and what a trial cost beside its training."""
     calls = Counter(tuple(call[:2]) for call in bed.calls() if call[1] == 32)
     again = sum(number - 1 for number in calls.values())
@@ -177,6 +177,8 @@ def _figures(name: str, bed: Bed, workers: int, began: float) -> dict[str, Any]:
         f"{name}_lost_or_doubled": bed.lost_or_doubled(TRIALS),
         f"{name}_confirmations_and_repeats": again,
         f"{name}_overhead_s": round(each - SECONDS, 3),
+        f"{name}_driver_processor_s_per_trial": round(spent / TRIALS, 3),
+        f"{name}_load_average": round(os.getloadavg()[1], 1),
         f"{name}_wall_s": round(time.monotonic() - began, 1),
     }
 
@@ -185,10 +187,25 @@ def _seconds(first: datetime, last: datetime) -> float:
     return (last - first).total_seconds()
 
 
-def _ended(*processes: subprocess.Popen[str]) -> None:
+def _ended(*processes: subprocess.Popen[str]) -> float:
+    """Wait for drivers; processor seconds of their own, those of their start left out."""
+    began = sum(map(_processor_seconds, processes))
+    spent = began
+    while any(process.poll() is None for process in processes):
+        spent = max(spent, sum(map(_processor_seconds, processes)))
+        time.sleep(0.2)
     for process in processes:
-        if process.wait(timeout=3600) != 0:
+        if process.returncode != 0:
             raise RuntimeError(f"a driver ended with {process.returncode}")
+    return spent - began
+
+
+def _processor_seconds(process: subprocess.Popen[str]) -> float:
+    try:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _postgres(folder: Path) -> dict[str, Any]:
@@ -199,15 +216,17 @@ def _postgres(folder: Path) -> dict[str, Any]:
         first = bed.start("--workers", "4", "--quiet")
         _until(bed.calls, first)
         second = bed.start("--workers", "4", "--quiet", "--join", out="second")
-        _ended(first, second)
-        return _figures("postgres", bed, 8, began) | {"postgres_drivers": 2}
+        _until((bed.folder / "second").exists, second)
+        spent = _ended(first, second)
+        return _figures("postgres", bed, 8, began, spent) | {"postgres_drivers": 2}
 
 
 def _sqlite(folder: Path) -> dict[str, Any]:
     bed = Bed(folder=folder / "sqlite").write(trials=TRIALS, seconds=SECONDS)
     began = time.monotonic()
-    _ended(bed.start("--workers", "4", "--quiet"))
-    return _figures("sqlite", bed, 4, began)
+    driver = bed.start("--workers", "4", "--quiet")
+    _until(bed.calls, driver)
+    return _figures("sqlite", bed, 4, began, _ended(driver))
 
 
 def _ray(folder: Path) -> dict[str, Any]:
@@ -219,8 +238,9 @@ def _ray(folder: Path) -> dict[str, Any]:
     try:
         began = time.monotonic()
         more = ("--set", "workers.engine=ray", "--quiet")
-        _ended(bed.start(*more, RAY_ADDRESS=cluster.address))
-        return _figures("ray", bed, 4, began) | {"ray_nodes": 2}
+        driver = bed.start(*more, RAY_ADDRESS=cluster.address)
+        _until(bed.calls, driver)
+        return _figures("ray", bed, 4, began, _ended(driver)) | {"ray_nodes": 2}
     finally:
         cluster.shutdown()
 

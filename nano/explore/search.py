@@ -250,6 +250,8 @@ class Driver:
 
     def _check_barren(self) -> None:
         """Stop early when nothing at all can be evaluated: it is not the designs' fault."""
+        if any(e.accuracy is not None or e.too_dear for e in self._done.values()):
+            return
         self._done |= {e.number: e for e in self.store.evaluations(but=self._done)}
         failed = [e for e in self._done.values() if e.accuracy is None and not e.too_dear]
         reasons = [e.reason for e in failed]

@@ -92,6 +92,8 @@ class Store:
         }
         self._locks = locks or NoLocks()
         self._grace = grace
+        self._in_turn = False
+        self._read: Sequence[FrozenTrial] | None = None  # in this turn, and still true
         self._beat = 0
         self._beaten = time.monotonic()
         self._heard: dict[int, tuple[object, float]] = {}  # last beats of others, and since when
@@ -183,14 +185,23 @@ class Store:
         that is being told must not be taken for one whose process died.
         """
         with held(self._owner.parent / "turn.lock", busy=None), self._locks.turn():
-            yield
+            self._in_turn = True
+            try:
+                yield
+            finally:
+                self._in_turn = False
+                self._read = None
 
     def ask(self, origin: str) -> Asked | None:
         """The next trial: an interrupted or enqueued one first, else a new proposal.
 
         None when the space has no new design left. To be called in one's `turn`.
         """
-        trial = self._taken()
+        known = list(self.trials())
+        self._read = None
+        trial = self._taken(known)
+        # Samplers look at what was read in this turn; `Study.ask` and `Study.tell` forget it.
+        self.study._thread_local.cached_all_trials = known
         attrs = trial.user_attrs
         params = trial.params
         if "design" not in attrs or params.keys() != self._space.keys():
@@ -220,19 +231,26 @@ class Store:
         design = _identity(self._prototype.design(genome))
         return {"origin": origin, "proposal": own.get(NOTES, {}), **design}
 
-    def _taken(self) -> Trial:
+    def _taken(self, known: Sequence[FrozenTrial]) -> Trial:
         """A trial in our name: a waiting one, or a new one that is signed from its first instant.
 
         `optuna.Study.ask` would leave it unsigned for as long as a sampler thinks, and a process
         that recovers trials would take it for one whose process died.
         """
-        waiting = self.study._pop_waiting_trial_id()
-        if waiting is None:
-            blank = create_trial(state=TrialState.RUNNING, user_attrs={"owner": self._signature})
-            return Trial(self.study, self._storage.create_new_trial(self.study._study_id, blank))
-        trial = Trial(self.study, waiting)
-        trial.set_user_attr("owner", self._signature)
-        return trial
+        for waiting in known:
+            if waiting.state == TrialState.WAITING and self._began(waiting):
+                trial = Trial(self.study, waiting._trial_id)
+                trial.set_user_attr("owner", self._signature)
+                return trial
+        blank = create_trial(state=TrialState.RUNNING, user_attrs={"owner": self._signature})
+        return Trial(self.study, self._storage.create_new_trial(self.study._study_id, blank))
+
+    def _began(self, waiting: FrozenTrial) -> bool:
+        """Whether it is ours now; False where others were faster, who know no turns."""
+        try:
+            return self._storage.set_trial_state_values(waiting._trial_id, TrialState.RUNNING)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return False
 
     def _parameters(self, trial: Trial) -> tuple[dict[str, Any], Parameters]:
         """All of a trial's parameters, and those among them that are yet to be written."""
@@ -250,6 +268,7 @@ class Store:
         One that was told half way stays as it is; `recover` tells the rest. To be called in one's
         `turn`.
         """
+        self._read = None
         stored = self._still_ours(self._running.pop(number))
         if stored is not None and "evaluation" not in stored.user_attrs:
             self._storage.set_trial_state_values(stored._trial_id, state=TrialState.WAITING)
@@ -262,6 +281,7 @@ class Store:
         To be called in one's `turn`. False when others took the trial up meanwhile, because our
         beats did not reach them: theirs is what will be told.
         """
+        self._read = None
         stored = self._still_ours(self._running[evaluation.number])
         if stored is not None:
             self._finish(stored, evaluation, requirements)
@@ -304,8 +324,12 @@ class Store:
     # --- what is there ---------------------------------------------------------------------------
 
     def trials(self) -> Sequence[FrozenTrial]:
-        """All trials, as they stand in the storage."""
-        return self.study.get_trials(deepcopy=False)
+        """All trials, as they stand in the storage: in a turn nobody else adds or takes any."""
+        if not self._in_turn:
+            return self.study.get_trials(deepcopy=False)
+        if self._read is None:
+            self._read = self.study.get_trials(deepcopy=False)
+        return self._read
 
     def evaluations(self, *, but: Container[int] = ()) -> list[Evaluation]:
         """Records of the finished trials, by number; of all processes that work on the study."""
@@ -376,6 +400,7 @@ class Store:
             else:
                 self._storage.set_trial_state_values(frozen._trial_id, state=TrialState.WAITING)
                 requeued.append(frozen.number)
+        self._read = None
         return told, requeued
 
     def elsewhere(self) -> list[int]:

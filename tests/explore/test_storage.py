@@ -71,17 +71,6 @@ def ask(store: Store) -> Asked:
     return asked
 
 
-def ask_low(store: Store, number: int) -> Asked:
-    """Take up a trial given back; Optuna's storage in memory never looks at lower numbers."""
-    trial_id = store.trials()[number]._trial_id
-    store.study._pop_waiting_trial_id = lambda: (  # type: ignore[method-assign]
-        trial_id
-        if store._storage.set_trial_state_values(trial_id, state=TrialState.RUNNING)
-        else None
-    )
-    return ask(store)
-
-
 # --- what a finished trial carries ---------------------------------------------------------------
 
 
@@ -229,7 +218,6 @@ def test_another_space_is_refused_even_where_the_file_is_the_same(open_store: Op
 def test_an_unfinished_trial_of_a_dead_process_is_run_again_under_its_number(
     open_store: Open, tmp_path: Path
 ) -> None:
-    # A real database: Optuna's storage in memory never looks back at lower numbers.
     url = f"sqlite:///{tmp_path / 'study.db'}"
     first = open_store("a", open_storage(url))
     asked = [ask(first) for _ in range(3)]
@@ -305,7 +293,7 @@ def test_a_trial_of_a_machine_that_is_gone_is_run_again_once_the_grace_is_over(
     clock.seconds += 1
     assert near.elsewhere() == []
     assert near.recover(ASKED) == ([], [0])
-    again = ask_low(near, asked.number)
+    again = ask(near)
     assert (again.number, again.design, again.seed) == (0, asked.design, asked.seed)
 
 
@@ -321,7 +309,7 @@ def test_one_that_was_cut_off_for_long_tells_nothing_that_others_took_up(
     assert far.tell(replace(theirs, seconds=99.0), ASKED) is False
     (trial,) = near.trials()
     assert trial.state == TrialState.WAITING and "evaluation" not in trial.user_attrs
-    ask_low(near, 0)
+    ask(near)
     assert near.tell(theirs, ASKED) is True
     assert near.evaluations() == [theirs]
 
