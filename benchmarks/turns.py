@@ -29,7 +29,7 @@ from nano.explore.storage import Store
 from nano.records import Accuracy, Reading
 from nano.score import Requirements, Utility
 
-TRIALS = 300
+TRIALS = 120
 SIDE_BY_SIDE = 4
 ASKED = {"ask_s": "<= 0.2", "tell_s": "<= 0.2"}
 
