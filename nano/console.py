@@ -19,6 +19,7 @@ from nano.errors import (
     EXIT_INPUT,
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
+    DeviceFailed,
     InputError,
     OutputError,
 )
@@ -41,16 +42,16 @@ class Parser(argparse.ArgumentParser):
 def run(main: Callable[[Sequence[str] | None], int]) -> None:
     """Run a command's ``main`` and exit with the contract's code.
 
-    Wrong input and files that cannot be written end with one line and exit code 2; Ctrl-C with
-    130, SIGTERM with 143; a full disk under stdout with 2, its reader gone (`| head`) silently
-    with 1; anything else is a bug: traceback and exit code 1.
+    Wrong input, files that cannot be written and devices that fail end with one line and exit code
+    2; Ctrl-C with 130, SIGTERM with 143; a full disk under stdout with 2, its reader gone (`| head`)
+    silently with 1; anything else is a bug: traceback and exit code 1.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = main(None)
         if sys.stdout is not None:  # None where it was closed before we started
             sys.stdout.flush()
-    except (InputError, OutputError) as error:
+    except (InputError, OutputError, DeviceFailed) as error:
         say(f"error: {error}")
         code = EXIT_INPUT
     except Terminated:

@@ -21,7 +21,8 @@ from nano.design.presets import preset
 from nano.errors import DeviceFailed, InputError
 from nano.explore import gauge as gauge_module
 from nano.explore.folder import RunFolder
-from nano.explore.gauge import ATTEMPTS, Device, Gauge
+from nano.explore.gauge import ATTEMPTS, Gauge
+from nano.explore.here import Device, Here
 from nano.explore.speed import ENOUGH, speed
 from nano.explore.stages import Judge, Lab, confirmation, counted, known, objective
 from nano.explore.storage import trial_state
@@ -91,16 +92,16 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def gauge(folder: Path, made_up: MadeUp, **device: object) -> Gauge:
-    settings = {"kind": "cpu", "wait_s": 0.02} | device
-    return Gauge(
+def gauge(folder: Path, made_up: MadeUp, wait_s: float = 0.02, **device: object) -> Gauge:
+    settings = {"kind": "cpu"} | device
+    here = Here(
         device=Device(**settings),  # type: ignore[arg-type]
         size=SIZE,
-        cache=folder / "measurements",
         turns=Turns(folder=folder / "turns"),
-        measure=made_up,
+        run=made_up,
         name=lambda kind: f"a {kind}",
     )
+    return Gauge(instrument=here, cache=folder / "measurements", wait_s=wait_s)
 
 
 def never() -> bool:
@@ -131,7 +132,7 @@ def test_another_setting_is_measured_anew(tmp_path: Path, other: dict[str, objec
 def test_other_versions_are_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made_up = MadeUp([measurement(12.0)])
     gauge(tmp_path, made_up)(TINY, never)
-    monkeypatch.setattr(gauge_module, "runtime_versions", lambda runtime: {"torch": "99"})
+    monkeypatch.setattr("nano.explore.here.runtime_versions", lambda runtime: {"torch": "99"})
     gauge(tmp_path, made_up)(TINY, never)
     assert len(made_up.tasks) == 2
 
@@ -336,7 +337,7 @@ def test_a_study_with_a_latency(timed: Toy, monkeypatch: pytest.MonkeyPatch) -> 
         assert isinstance(design, Design)
         return measurement(count(design, SIZE).params / 1000)
 
-    monkeypatch.setattr("nano.explore.lab.Gauge", partial(Gauge, measure=by_size))
+    monkeypatch.setattr("nano.explore.lab.Here", partial(Here, run=by_size))
     ended = timed("--trials", "12")
     assert ended.code in (0, 3), ended.err
     found = timed.evaluations()
@@ -351,7 +352,7 @@ def test_a_study_whose_device_is_away_ends_and_says_why(
     timed: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made_up = MadeUp([DeviceFailed("the device is lost")])
-    monkeypatch.setattr("nano.explore.lab.Gauge", partial(Gauge, measure=made_up))
+    monkeypatch.setattr("nano.explore.lab.Here", partial(Here, run=made_up))
     ended = timed()
     assert ended.code == 2
     assert "the first 3 designs all failed" in ended.err and "the device is lost" in ended.err
