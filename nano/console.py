@@ -43,8 +43,8 @@ def run(main: Callable[[Sequence[str] | None], int]) -> None:
     """Run a command's ``main`` and exit with the contract's code.
 
     Wrong input, files that cannot be written and devices that fail end with one line and exit code
-    2; Ctrl-C with 130, SIGTERM with 143; a full disk under stdout with 2, its reader gone (`| head`)
-    silently with 1; anything else is a bug: traceback and exit code 1.
+    2; Ctrl-C with 130, SIGTERM with 143; a full disk under stdout with 2, its reader gone
+    (`| head`) silently with 1; anything else is a bug: traceback and exit code 1.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:

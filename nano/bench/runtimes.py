@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 
 from nano.errors import InputError, MissingPackage
+from nano.export.rewrite import rewritten
 from nano.networks.model import Model
 
 if TYPE_CHECKING:
@@ -74,16 +75,31 @@ class Eager:
 
 
 class Compiled(Eager):
-    """torch.compile; the compiler runs at the first inference, not timed.
+    """torch.compile for one shape; compiling is not timed.
 
-    On a GPU its kernels are replayed as one CUDA graph: such small networks would wait for Python
-    to launch them.
+    On the CPU with the exact rewrites of `nano.export.rewrite` and weights that are frozen into the
+    program, which packs them once as its convolutions want them. On a GPU its kernels are replayed
+    as one CUDA graph: such small networks would wait for Python to launch them.
     """
 
+    def prepare(self, model: Model, setting: Setting) -> Infer:
+        """As `Eager.prepare`; on the CPU the compiler runs here, where weights are frozen."""
+        infer = super().prepare(model, setting)
+        if setting.device == CPU:
+            from torch._inductor import config as inductor
+
+            with inductor.patch(freezing=True):
+                infer()
+        return infer
+
     def network(self, model: Model, setting: Setting) -> Callable[[torch.Tensor], object]:
-        """Compiled for one shape."""
+        """Compiled at its first call."""
+        network = model.network.eval()
+        if setting.device == CPU:
+            network = rewritten(network)
         mode = "reduce-overhead" if setting.device == CUDA else "default"
-        return torch.compile(super().network(model, setting), dynamic=False, mode=mode)
+        moved = network.to(setting.device, DTYPES[setting.precision])
+        return torch.compile(moved, dynamic=False, mode=mode)
 
 
 class OnnxRuntime:

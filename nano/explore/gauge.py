@@ -25,7 +25,7 @@ from nano.files import canonical_json, from_plain, read_json, short_hash, to_pla
 from nano.records import Measurement
 from nano.train.loop import Stopped
 
-VERSION = 1  # of what a measurement is; older ones are measured again
+VERSION = 2  # of what a measurement is; older ones are measured again
 ATTEMPTS = 2  # to find the device quiet; then the fastest of them is taken, and marked
 _LOOK_S = 0.2
 _FIRST_WAIT_S = 2.0  # for a device that failed; doubled every time

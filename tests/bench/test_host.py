@@ -1,6 +1,8 @@
 """Networks measured on this machine in fresh processes."""
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ import pytest
 from nano.bench import __main__ as command
 from nano.bench import host
 from nano.bench.host import GivenUp, measure, measurement
-from nano.bench.once import Task
+from nano.bench.once import GO, Task
 from nano.bench.runtimes import Setting, check
 from nano.bench.timing import Plan, Times, repeat_of
 from nano.bench.told import measured_here
@@ -127,6 +129,30 @@ def test_a_process_that_breaks_is_told_with_its_last_words(
     monkeypatch.setattr(host, "PREPARE_S", 0.5 if "sleep" in program else 60.0)
     with pytest.raises(DeviceFailed, match=told):
         measure(TASK, "key", 1)
+
+
+@pytest.mark.parametrize("said", ["", f"{GO}\n"], ids=["preparing", "measuring"])
+def test_a_process_whose_parent_is_gone_ends_at_once(said: str) -> None:
+    """It has no turn any more: whoever measures next must not meet it."""
+    endless = replace(TASK, plan=replace(HASTE, seconds=600.0, most_seconds=600.0))
+    reads, writes = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nano.bench.once"],
+        stdin=reads,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(host.__file__).parents[2])},
+    )
+    os.close(reads)
+    with process, os.fdopen(writes, "w") as lines:
+        lines.write(f"{json.dumps(to_plain(endless))}\n")
+        lines.flush()
+        if said:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            lines.write(said)
+            lines.flush()
+        lines.close()
+        assert process.wait(timeout=60) == 0
 
 
 def test_it_can_be_given_up(process: Callable[[str], None]) -> None:

@@ -25,6 +25,7 @@ from nano.bench.remote import ConnectionLost, Remote, RemoteError
 from nano.errors import InputError
 from nano.files import from_plain
 from nano.records import Measurement
+from nano.report.__main__ import main as report
 
 PLAN = Plan(
     repeats=1,
@@ -106,8 +107,8 @@ def test_a_cut_while_measuring_is_undone_by_the_device_itself(path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_the_command_says_that_the_demo_is_made_up(
-    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_the_command_says_that_the_demo_is_made_up_and_table_2_takes_what_it_prints(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(afar, "QUICK", PLAN)
     assert main([str(path), "--device", "ssh:demo", "--json"]) == 0
@@ -120,7 +121,11 @@ def test_the_command_says_that_the_demo_is_made_up(
         "MODE_15W",
         "made up: ssh:demo is no device, and this is no measurement",
     )
-    assert "ssh:demo: made up" in err
+    assert "made up: ssh:demo" in err
+    kept = tmp_path / "demo.json"
+    kept.write_text(out)
+    assert report(["table2", str(kept)]) == 0
+    assert f"{one.fps:.2f}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
