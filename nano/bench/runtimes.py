@@ -6,6 +6,8 @@ result is there. The input stays where the runtime computes: transfers are not t
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -199,6 +201,9 @@ def check(runtime: str, setting: Setting) -> None:
         raise InputError(f"runtime {runtime} runs on {' and '.join(chosen.devices)} only")
     if setting.device == CUDA and not torch.cuda.is_available():
         raise InputError("device cuda: torch sees no CUDA device here; use cpu")
+    compiler = os.environ.get("CXX", "g++")  # as torch.compile looks for it
+    if runtime == "compile" and setting.device == CPU and shutil.which(compiler) is None:
+        raise InputError(f"runtime compile needs a C++ compiler, and {compiler} is not installed")
     for package in chosen.packages:
         if find_spec(package) is None:
             how = {"tensorrt": "pip install tensorrt"}.get(

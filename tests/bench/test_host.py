@@ -1,7 +1,9 @@
 """Networks measured on this machine in fresh processes."""
 
 import json
+import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -159,6 +161,24 @@ def test_it_can_be_given_up(process: Callable[[str], None]) -> None:
     process("import time; time.sleep(60)")
     with pytest.raises(GivenUp):
         measure(TASK, "key", 1, stop=lambda: True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_is_measured_on_the_cpu() -> None:
+    task = replace(TASK, model="depthnet-tiny", runtime="compile", batch=1)
+    found = measure(task, "key", 1)
+    assert found.runtime == "compile"
+    assert 0 < found.p50_ms < math.inf
+
+
+def test_without_a_compiler_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told before anything starts, and not by a device that seems to fail for minutes."""
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    setting = Setting(device="cpu", precision="float32", batch=1, threads=1)
+    with pytest.raises(InputError, match="no-such-compiler is not installed"):
+        check("compile", setting)
+    check("eager", setting)
 
 
 def test_runtimes_say_where_they_run() -> None:

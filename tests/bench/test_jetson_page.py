@@ -49,8 +49,8 @@ def test_the_line_that_prints_table_2_copes_with_a_mode_without_power(
     assert report(words.split()) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if "Xavier," in line]
     assert [row[-2:] for row in rows if row[0] == "0123456789ab"] == [
-        ["20.0", "1.500"],
-        [UNKNOWN, UNKNOWN],
+        ["20.00", "1.500"],
+        ["measured", UNKNOWN],  # not measured
     ]
 
 
