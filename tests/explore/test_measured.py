@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,7 +125,7 @@ def test_a_design_is_measured_once_for_all_studies(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "other", [{"threads": 2}, {"runtime": "compile"}, {"kind": "cuda"}, {"batch": 8}], ids=str
 )
-def test_another_setting_is_measured_anew(tmp_path: Path, other: dict[str, object]) -> None:
+def test_another_setting_is_measured_anew(tmp_path: Path, other: dict[str, Any]) -> None:
     made_up = MadeUp([measurement(12.0)])
     gauge(tmp_path, made_up)(TINY, never)
     gauge(tmp_path, made_up, **other)(TINY, never)
