@@ -132,6 +132,7 @@ def margins(run: Run, across: str, up: str) -> Drawing | None:
                          label="chosen, confirmed", zorder=5)  # fmt: skip
         axes.margins(0.08)
         _quadrants(axes)
+        axes.set_title("0 and below: the bound is met")
         axes.set_xlabel(_axis(run, across))
         axes.set_ylabel(_axis(run, up))
         figure.legend(loc="outside lower center", ncols=2, columnspacing=2)
@@ -169,4 +170,4 @@ def _axis(run: Run, name: str) -> str:
     )
     sign = "≥" if requirement.at_least else "≤"
     unit = "share of pixels" if is_fraction(name) else "% of the bound"
-    return f"miss of {name} {sign} {bound} ({unit}; below 0: met)"
+    return f"{name}: miss of {sign} {bound} ({unit})"

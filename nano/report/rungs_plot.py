@@ -12,7 +12,7 @@ from nano.errors import RunError
 from nano.files import read_json
 from nano.report.findings import state
 from nano.report.run import Run
-from nano.report.style import BLUE, MUTED, Drawing, canvas, drawing, house_style
+from nano.report.style import BLUE, Drawing, canvas, drawing, house_style
 
 _FEWEST = 4  # pairs; a rank correlation of fewer says nothing
 
@@ -90,8 +90,8 @@ def rung_against_final(groups: Mapping[str, Sequence[RungPair]]) -> Drawing | No
         for axes, (title, pairs) in zip(panels, there.items(), strict=True):
             xs, ys = [p.rung for p in pairs], [p.final for p in pairs]
             axes.scatter(xs, ys, s=30, color=BLUE, alpha=0.85)
-            ends = min(*xs, *ys), max(*xs, *ys)
-            axes.plot(ends, ends, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
+            axes.margins(0.08)
+            axes.locator_params(nbins=5)
             rank = rank_correlation(pairs)
             told = "too few for a rank" if rank is None else f"Spearman {rank:.2f}"
             axes.set_title(f"{title}\n{len(pairs)} designs, {told}")

@@ -14,6 +14,7 @@ from nano.errors import RunError
 from nano.files import from_plain, read_json
 from nano.report.style import BLUE, MUTED, ORANGE, Drawing, canvas, drawing, house_style
 
+_NONE = -1000.0  # dB, far below any axis
 _LOOKS = ((BLUE, "-"), (MUTED, "--"), (ORANGE, "-."))
 
 
@@ -69,23 +70,26 @@ def searches(runs: Sequence[KeptSearch], methods: Sequence[str]) -> Drawing | No
     with house_style():
         figure = canvas(6.4, 3.8)
         axes = figure.add_subplot()
+        drawn: list[float] = []
         for (name, group), (colour, dashes) in zip(groups.items(), _LOOKS, strict=False):
             spends = np.linspace(0, float(np.median([run.spend[-1] for run in group])), 200)
             scores = np.array([[run.score_at(spend) for run in group] for spend in spends])
             low, median, high = _quartiles(scores)
             axes.fill_between(spends, low, high, color=colour, alpha=0.16, linewidth=0)
             axes.plot(spends, median, dashes, color=colour, label=f"{name}, {len(group)} runs")
+            drawn += [*median[median > _NONE], *high[high > _NONE]]
         axes.set_xlim(left=0)
+        if drawn:
+            axes.set_ylim(min(drawn) - 0.2, max(drawn) + 0.1)
         axes.set_xlabel("spend (trainings of the prototype: images x MACs)")
         axes.set_ylabel("NetScore of the choice (dB)")
-        axes.set_title("line: median; band: quartiles over instances and seeds")
+        axes.set_title("line: median; band: quartiles (to the bottom: no feasible choice)")
         axes.legend(loc="lower right")
         return drawing(figure, "searches", "NetScore over spend of kept searches")
 
 
 def _quartiles(scores: np.ndarray) -> np.ndarray:
-    """3 x spends of spends x runs; nan where a run's -inf would be told as a number."""
+    """3 x spends of spends x runs; `_NONE` where that run had no feasible choice."""
     ordered = np.sort(scores, axis=1)
     places = np.rint(np.array([0.25, 0.5, 0.75]) * (scores.shape[1] - 1)).astype(int)
-    found = ordered[:, places].T
-    return np.where(np.isfinite(found), found, np.nan)
+    return np.maximum(ordered[:, places].T, _NONE)

@@ -7,7 +7,18 @@ from typing import Protocol
 
 from matplotlib.axes import Axes
 
-from nano.report.style import BLUE, GRID, MUTED, ORANGE, Drawing, canvas, drawing, house_style
+from nano.report.style import (
+    BLUE,
+    GRID,
+    MUTED,
+    ORANGE,
+    Drawing,
+    canvas,
+    drawing,
+    few_log_ticks,
+    house_style,
+    tick_texts,
+)
 
 
 class Signal(Protocol):
@@ -46,12 +57,16 @@ def signals(told: Mapping[str, Sequence[Signal]]) -> Drawing | None:
             variances.plot([s.sd**2 for s in found], label=label, linewidth=1.2, **style)
         means.axhline(0, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
         variances.axhline(1, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
+        values = [s.sd**2 for found in told.values() for s in found] + [1.0]
         variances.set_yscale("log")
+        few_log_ticks(variances.yaxis, min(values), max(values))
+        tick_texts(variances.yaxis, lambda value: f"{value:g}")
         means.set_ylabel("mean of the activations\n(no unit)")
         variances.set_ylabel("variance, log scale\n(no unit)")
         variances.set_xlabel("place along the depth, from the input to the output")
         for axes in (means, variances):
             axes.grid(visible=False, axis="x")
+            axes.tick_params(axis="x", length=0)
             _bands(axes, names)
         _parts(variances, names)
         figure.legend(*means.get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -86,4 +101,3 @@ def _parts(axes: Axes, names: Sequence[str]) -> None:
         ha="right",
         rotation_mode="anchor",
     )
-    axes.tick_params(axis="x", length=0)

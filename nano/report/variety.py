@@ -51,14 +51,18 @@ def expansions(designs: Mapping[str, AnyDesign]) -> Drawing | None:
         return None
     with house_style():
         figure = canvas(9.2, 1.0 + 1.15 * len(dense))
-        rows = figure.subplots(len(dense), 1, sharey=True, squeeze=False)[:, 0]
-        for axes, (name, design) in zip(rows, dense.items(), strict=True):
-            _row(axes, modules_by_part(design))
-            axes.set_title(f"{name}, {sum(map(len, modules_by_part(design).values()))} modules")
-            axes.set_ylabel("channels")
-            axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-        rows[-1].set_xlabel("modules along the depth, encoder (stage) to decoder (up)")
-        handles, labels = rows[0].get_legend_handles_labels()
+        grid = figure.subplots(
+            len(dense), 2, sharey="col", squeeze=False, width_ratios=(1.5, 1)
+        )
+        for (encoder, decoder), (name, design) in zip(grid, dense.items(), strict=True):
+            parts = modules_by_part(design)
+            _row(encoder, {k: v for k, v in parts.items() if k.startswith("stage")})
+            _row(decoder, {k: v for k, v in parts.items() if k.startswith("up")})
+            encoder.set_title(f"{name}, {sum(map(len, parts.values()))} modules")
+            encoder.set_ylabel("channels")
+        grid[-1, 0].set_xlabel("encoder modules along the depth")
+        grid[-1, 1].set_xlabel("decoder modules (a scale of their own)")
+        handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles[:2], labels[:2], loc="outside lower center", ncols=2)
         return drawing(figure, "expansions", "Channels of every module of the top designs")
 
@@ -76,6 +80,7 @@ def _row(axes: Axes, parts: Mapping[str, Sequence[Module]]) -> None:
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
     axes.set_xlim(-1, start - _GAP)
+    axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
 
 
 def entropy(values: Sequence[object]) -> float | None:
