@@ -11,6 +11,7 @@ the record is left as it is.
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -20,10 +21,9 @@ from PIL import Image
 
 from nano.console import Parser, run
 from nano.errors import InputError
-from nano.files import read_json, write_bytes, write_text, to_plain
+from nano.files import read_json, to_plain, write_bytes, write_text
 from nano.report.findings import reference, state
 from nano.report.run import Run, read_run
-import json
 
 _WHOLE = ("study.toml", "trials.csv")
 _BEST = ("design.json", "metrics.json", "model.safetensors")

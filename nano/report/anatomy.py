@@ -13,7 +13,7 @@ from nano.design.fastdepth import LAYERS, SKIPS, STRIDES, FastDepthDesign
 from nano.design.kinds import AnyDesign
 from nano.design.parts import modules_by_part
 from nano.report import numbers
-from nano.report.style import BLUE, GREEN, MUTED, ORANGE, drawing, canvas, house_style
+from nano.report.style import BLUE, GREEN, MUTED, ORANGE, Drawing, canvas, drawing, house_style
 
 _ROWS = (("squeeze", GREEN), ("expand", ORANGE), ("width", BLUE))
 _WORDS = {"squeeze": "squeeze", "expand": "expansion", "width": "width"}
@@ -62,8 +62,7 @@ def _module_widths(design: Design) -> Drawing:
             for row, (name, colour) in enumerate(_ROWS):
                 axes = grid[row][column]
                 _bars(axes, side, name, colour)
-                if column == 0:
-                    axes.set_ylabel(f"{_WORDS[name]}\n(channels)")
+                axes.set_ylabel(f"{_WORDS[name]}\n(channels)" if column == 0 else "channels")
             _stage_names(grid[0][column], side)
             grid[2][column].set_xlabel(("encoder modules along depth", "decoder modules")[column])
         label = "Squeeze, expansion and width of every module along the network's depth"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 
 from matplotlib.axes import Axes
@@ -54,9 +54,9 @@ def feasibility(run: Run) -> Drawing | None:
     with house_style():
         figure = canvas(6.4, 4.0)
         shares, fates = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
-        _running(shares, run.evaluations, lambda _: True, BLUE, "-", "all trials")
-        whole: Callable[[Evaluation], bool] = lambda e: state(e) == "complete"  # noqa: E731
-        _running(shares, run.evaluations, whole, GREEN, "--", "trained to the end")
+        whole = [e for e in run.evaluations if state(e) == "complete"]
+        _running(shares, run.evaluations, BLUE, "-", "all trials")
+        _running(shares, whole, GREEN, "--", "trained to the end")
         shares.set_ylim(-4, 104)
         shares.set_ylabel("feasible so far (%)")
         shares.legend(title="share of", alignment="left", loc="upper right")
@@ -66,24 +66,13 @@ def feasibility(run: Run) -> Drawing | None:
 
 
 def _running(
-    axes: Axes,
-    evaluations: Sequence[Evaluation],
-    counts: Callable[[Evaluation], bool],
-    colour: str,
-    dashes: str,
-    label: str,
+    axes: Axes, evaluations: Sequence[Evaluation], colour: str, dashes: str, label: str
 ) -> None:
-    """The running share of feasible ones among those that count."""
-    counted = list(accumulate(int(counts(e)) for e in evaluations))
-    feasible = list(accumulate(int(counts(e) and e.feasible) for e in evaluations))
-    points = [
-        (e.number, 100 * good / of)
-        for e, good, of in zip(evaluations, feasible, counted, strict=True)
-        if of
-    ]
-    if points:
-        xs, ys = zip(*points, strict=True)
-        axes.plot(xs, ys, dashes, drawstyle="steps-post", color=colour, label=label)
+    """The share of feasible ones among those so far."""
+    feasible = accumulate(int(e.feasible) for e in evaluations)
+    shares = [100 * good / of for of, good in enumerate(feasible, start=1)]
+    trials = [e.number for e in evaluations]
+    axes.plot(trials, shares, dashes, drawstyle="steps-post", color=colour, label=label)
 
 
 def _fates(axes: Axes, evaluations: Sequence[Evaluation]) -> None:
@@ -140,9 +129,7 @@ def margins(run: Run, across: str, up: str) -> Drawing | None:
 
 
 def _at(finding: Finding, across: str, up: str) -> tuple[float, float]:
-    x, y = (
-        finding.margins[name] * (1 if is_fraction(name) else 100) for name in (across, up)
-    )
+    x, y = (finding.margins[name] * (1 if is_fraction(name) else 100) for name in (across, up))
     return x, y
 
 
@@ -164,9 +151,7 @@ def _axis(run: Run, name: str) -> str:
     requirement = run.requirements.get(name)
     assert requirement is not None  # a design's margins are of the study's requirements
     bound = (
-        numbers.ratio(requirement.bound)
-        if is_fraction(name)
-        else numbers.tick(requirement.bound)
+        numbers.ratio(requirement.bound) if is_fraction(name) else numbers.tick(requirement.bound)
     )
     sign = "≥" if requirement.at_least else "≤"
     unit = "share of pixels" if is_fraction(name) else "% of the bound"

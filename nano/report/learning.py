@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from nano.records import Evaluation, Lessons
 from nano.report.findings import state
 from nano.report.run import Run
-from nano.report.style import BLUE, INK, MUTED, ORANGE, RED, drawing, canvas, house_style
+from nano.report.style import BLUE, INK, MUTED, ORANGE, RED, Drawing, canvas, drawing, house_style
 
 _SD_90 = 1.645  # a normal's 90 % lie within so many standard deviations
 _WINDOW = 8  # trials over which the feasible share is told

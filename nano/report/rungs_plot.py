@@ -85,7 +85,7 @@ def rung_against_final(groups: Mapping[str, Sequence[RungPair]]) -> Drawing | No
     if not there:
         return None
     with house_style():
-        figure = canvas(4.2 * len(there) + 0.4, 4.0)
+        figure = canvas(4.5 * len(there), 4.0)
         panels = figure.subplots(1, len(there), squeeze=False)[0]
         for axes, (title, pairs) in zip(panels, there.items(), strict=True):
             xs, ys = [p.rung for p in pairs], [p.final for p in pairs]
@@ -95,6 +95,8 @@ def rung_against_final(groups: Mapping[str, Sequence[RungPair]]) -> Drawing | No
             rank = rank_correlation(pairs)
             told = "too few for a rank" if rank is None else f"Spearman {rank:.2f}"
             axes.set_title(f"{title}\n{len(pairs)} designs, {told}")
+            axes.set_ylabel("delta1 after the final training\n(share of pixels)")
             axes.set_xlabel(f"delta1 after {pairs[0].stage} (share of pixels)")
-        panels[0].set_ylabel("delta1 after the final training\n(share of pixels)")
-        return drawing(figure, "rungs", "delta1 after a rung against delta1 after the final training")
+        return drawing(
+            figure, "rungs", "delta1 after a rung against delta1 after the final training"
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from matplotlib.axes import Axes
 
@@ -21,6 +21,7 @@ from nano.report.style import (
 )
 
 
+@runtime_checkable  # the tests execute annotations
 class Signal(Protocol):
     """What is known of the values that pass one place of a network."""
 

@@ -51,15 +51,14 @@ def expansions(designs: Mapping[str, AnyDesign]) -> Drawing | None:
         return None
     with house_style():
         figure = canvas(9.2, 1.0 + 1.15 * len(dense))
-        grid = figure.subplots(
-            len(dense), 2, sharey="col", squeeze=False, width_ratios=(1.5, 1)
-        )
+        grid = figure.subplots(len(dense), 2, sharey="col", squeeze=False, width_ratios=(1.5, 1))
         for (encoder, decoder), (name, design) in zip(grid, dense.items(), strict=True):
             parts = modules_by_part(design)
             _row(encoder, {k: v for k, v in parts.items() if k.startswith("stage")})
             _row(decoder, {k: v for k, v in parts.items() if k.startswith("up")})
             encoder.set_title(f"{name}, {sum(map(len, parts.values()))} modules")
-            encoder.set_ylabel("channels")
+            for axes in (encoder, decoder):
+                axes.set_ylabel("channels")
         grid[-1, 0].set_xlabel("encoder modules along the depth")
         grid[-1, 1].set_xlabel("decoder modules (a scale of their own)")
         handles, labels = grid[0, 0].get_legend_handles_labels()
