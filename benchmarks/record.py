@@ -60,7 +60,7 @@ def record(source: Run, to: Path) -> None:
     for name in _WHOLE:
         write_bytes(to / name, (source.folder / name).read_bytes())
     about = read_json(source.folder / "run.json")
-    _write(to / "run.json", {**about, "commands": [_bare(one) for one in about["commands"]]})
+    _write(to / "run.json", {**about, "commands": [without_folders(one) for one in about["commands"]]})
     for evaluation in source.evaluations:
         home = Path("trials", f"{evaluation.number:04d}")
         _write(to / home / "evaluation.json", to_plain(evaluation))
@@ -82,7 +82,7 @@ def _write(path: Path, plain: Any) -> None:
     write_text(path, json.dumps(plain, separators=(",", ":"), allow_nan=False) + "\n")
 
 
-def _bare(command: dict[str, Any]) -> dict[str, Any]:
+def without_folders(command: dict[str, Any]) -> dict[str, Any]:
     """A recorded command without the machine's folders."""
     first, *rest = command["argv"]
     inside = PurePath(*PurePath(first).parts[-3:])  # nano/explore/__main__.py

@@ -137,6 +137,8 @@ class Drawing:
         text = str(self.inline)
         for colour, variable in VARIABLES.items():
             text = text.replace(f"var(--{variable})", colour)
+        # Where that font is not installed: the next of about its widths.
+        text = text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
         box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
         assert box is not None  # `drawing` writes one, in points
         shown = f'width="{box[1]}pt" height="{box[2]}pt" style="background: {PAPER}"'
