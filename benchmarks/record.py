@@ -60,7 +60,9 @@ def record(source: Run, to: Path) -> None:
     for name in _WHOLE:
         write_bytes(to / name, (source.folder / name).read_bytes())
     about = read_json(source.folder / "run.json")
-    _write(to / "run.json", {**about, "commands": [without_folders(one) for one in about["commands"]]})
+    _write(
+        to / "run.json", {**about, "commands": [without_folders(one) for one in about["commands"]]}
+    )
     for evaluation in source.evaluations:
         home = Path("trials", f"{evaluation.number:04d}")
         _write(to / home / "evaluation.json", to_plain(evaluation))

@@ -41,7 +41,7 @@ def design_of(run: Run) -> AnyDesign:
     for evaluation in run.evaluations:
         if subject is not None and evaluation.key == subject.key:
             return evaluation.design
-    raise RunError(f"{run.folder}: every design failed, so there is no network to look at")
+    raise RunError(f"run {run.name}: every design failed, so there is no network to look at")
 
 
 def size_of(run: Run) -> tuple[int, int]:
@@ -57,7 +57,8 @@ def model_of(run: Run) -> tuple[Path, int]:
     """
     if run.best_model is None:
         raise RunError(
-            f"{run.folder}: keeps no model in best/; a study does once a design is confirmed"
+            f"run {run.name}: no model in best/ of a run folder; a study keeps one once a design"
+            " is confirmed"
         )
     return run.folder / "best", run.best_model.seed
 

@@ -158,7 +158,7 @@ def test_a_run_of_failures_has_no_network_to_look_at() -> None:
 
 
 def test_a_run_without_a_model_says_so() -> None:
-    with pytest.raises(RunError, match="keeps no model"):
+    with pytest.raises(RunError, match="no model in best/"):
         notebook.model_of(replace(recorded(), best_model=None))
 
 
