@@ -258,13 +258,13 @@ def test_the_page_says_which_network_lies_in_best_and_its_own_number(whole: Path
 def test_published_rows_are_drawn_only_beside_the_whole_eigen_test(make_run: Maker) -> None:
     folder = make_run(kitti=True, size=(384, 1280), trials=4)
     run = read_run(folder)
-    assert "DenseDepth (Alhashim)," in accuracy_against_cost(run)
+    assert "DenseDepth (Alhashim)," in accuracy_against_cost(run).inline
     fewer = tuple(
         replace(c, accuracy=replace(c.accuracy, images=4)) if c.accuracy else c
         for c in run.confirmations
     )
     apart = replace(run, confirmations=fewer)
-    assert "DenseDepth (Alhashim)," not in accuracy_against_cost(apart)
+    assert "DenseDepth (Alhashim)," not in accuracy_against_cost(apart).inline
     assert "cannot be compared with them" in page(apart)
 
 
