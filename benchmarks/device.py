@@ -32,7 +32,7 @@ from nano.records import Measurement
 from nano.seeds import derive_seed
 
 PRESET, SIZE = "depthnet-nano", (384, 1280)
-OTHERS, MOST_PARAMS = 7, 2_000_000
+OTHERS, MOST_PARAMS = 3, 2_000_000
 REPEATS = 2
 PLAN = Plan(seconds=2.0, most_seconds=20.0, most_warm_s=10.0)
 

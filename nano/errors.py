@@ -23,6 +23,10 @@ class NanoError(Exception):
 class InputError(NanoError):
     """Something a person gave is wrong: the message says what, where and what would be right."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback: the one line that a command would print."""
+        return [str(self)]
+
 
 class StudyError(InputError):
     """A study file, or an override of it, is wrong."""

@@ -17,10 +17,9 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 
 from nano.errors import InputError
 from nano.report.cost_plot import accuracy_against_cost
-from nano.report.markup import Html
 from nano.report.plots import learning_curves, progress
 from nano.report.run import Run, read_run
-from nano.report.style import standing_alone
+from nano.report.style import Drawing
 
 _PREFIX = "artifacts:"  # Optuna's, of the attribute that describes one
 _OF_TRIAL = ("panel.png", "design.json", "evaluation.json", "curve.csv")
@@ -33,7 +32,7 @@ _TYPES = {
     ".html": "text/html",
     ".toml": "text/plain",
 }
-FIGURES: dict[str, Callable[[Run], Html | None]] = {
+FIGURES: dict[str, Callable[[Run], Drawing | None]] = {
     "accuracy-against-cost.svg": accuracy_against_cost,
     "search.svg": progress,
 }
@@ -98,7 +97,7 @@ class Shelf:
                 figure = learning_curves([(f"trial {number}", run.curve(number))])
         if figure is None:
             raise ArtifactNotFound(f"{path}: nothing to draw yet")
-        return standing_alone(figure)
+        return figure.alone()
 
 
 def link(study_id: int, path: str) -> str:

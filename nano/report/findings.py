@@ -184,6 +184,26 @@ def nearest(run: Run) -> Finding | None:
     return min(findings, key=distance, default=None)
 
 
+def ranked(run: Run) -> list[Evaluation]:
+    """Designs that were trained to the end: the chosen one, then feasible ones, by NetScore."""
+    answer = chosen(run)
+    complete = [e for e in run.evaluations if state(e) == "complete" and e.netscore is not None]
+
+    def rank(evaluation: Evaluation) -> tuple[bool, bool, float]:
+        is_answer = answer is not None and evaluation.key == answer.key
+        return not is_answer, not evaluation.feasible, -(evaluation.netscore or 0.0)
+
+    return sorted(complete, key=rank)
+
+
+def named(run: Run, evaluation: Evaluation) -> str:
+    """How a figure calls a design: ``#10``, ``#10 (chosen)``, ``#0 (reference)``."""
+    words = {finding.key: word for finding, word in ((reference(run), "reference"),
+             (chosen(run), "chosen")) if finding is not None}  # fmt: skip
+    word = words.get(evaluation.key)
+    return f"#{evaluation.number}" + (f" ({word})" if word else "")
+
+
 def gain_db(finding: Finding, against: Finding | None) -> float | None:
     """NetScore above the reference; None without one, or when only one side is confirmed."""
     if against is None or finding.netscore is None or against.netscore is None:

@@ -107,6 +107,14 @@ class Run:
         path = self.folder / "trials" / f"{number:04d}" / "curve.csv"
         return _read_curve(path) if path.is_file() else ()
 
+    def confirmed_panel(self, key: str) -> bytes | None:
+        """What a finalist saw, retrained with the first of the fresh seeds; None without it.
+
+        Raises:
+            RunError: It is no PNG picture.
+        """
+        return _png(self.folder / "confirm" / key / "seed-0" / "panel.png")
+
 
 def read_run(folder: Path) -> Run:
     """Read every record of a run folder; damaged ones are left out and named in ``problems``.

@@ -1,0 +1,63 @@
+"""A run by its place: the run folder, or the storage that keeps its study."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from optuna.storages import BaseStorage
+from optuna.study._frozen import FrozenStudy
+
+from nano.errors import RunError
+from nano.explore.database import open_storage, redacted
+from nano.records import Evaluation, evaluation_from_plain
+from nano.report.run import Run, read_run, stored_run
+
+
+def open_run(place: str | Path, *, storage: str | None = None) -> Run:
+    """Read a run in which a design was evaluated; nothing is written.
+
+    Args:
+        place: The run folder, or the URL of an Optuna storage that holds one study of ours: then
+            there are no confirmations, curves or models, which only a folder keeps.
+        storage: With a folder: the URL that its study is kept at, if other machines add trials
+            there. Trials are then the storage's, all else is the folder's.
+
+    Raises:
+        RunError: No run is there, it cannot be read, or nothing has been evaluated in it yet.
+    """
+    if "://" in str(place):
+        run = _of_storage(str(place), None)
+    else:
+        run = read_run(Path(place))
+        if storage is not None:
+            run = replace(run, evaluations=_of_storage(storage, run.name).evaluations)
+    if not run.evaluations:
+        shown = redacted(str(place)) if "://" in str(place) else str(place)
+        raise RunError(
+            f"{shown}: no design has been evaluated yet; start or resume the study:"
+            f" python -m nano.explore STUDY.toml --out RUN"
+        )
+    return run
+
+
+def _of_storage(url: str, name: str | None) -> Run:
+    """The study of that name, or the only one."""
+    storage = open_storage(url, create=False)
+    ours = [one for one in storage.get_all_studies() if "study" in one.user_attrs]
+    found = [one for one in ours if name in (None, one.study_name)]
+    if len(found) != 1:
+        named = f"{name!r}" if name else "one study of nano.explore"
+        held = ", ".join(one.study_name for one in ours) or "none"
+        raise RunError(f"storage {redacted(url)}: {named} is looked for; it holds: {held}")
+    return _run(storage, found[0])
+
+
+def _run(storage: BaseStorage, study: FrozenStudy) -> Run:
+    trials = storage.get_all_trials(study._study_id, deepcopy=False)
+    records = [(t.number, t.user_attrs["evaluation"]) for t in trials if t.state.is_finished()
+               and "evaluation" in t.user_attrs]  # fmt: skip
+    evaluations: list[Evaluation] = [
+        evaluation_from_plain(record, f"trial {number}") for number, record in records
+    ]
+    return stored_run(study.study_name, study.user_attrs["study"], evaluations)
