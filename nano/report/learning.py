@@ -81,7 +81,8 @@ def learned(run: Run) -> Drawing | None:
         left, right = figure.subplots(1, 2)
         _foretold(left, told)
         _narrowing(right, drawn)
-        figure.legend(loc="outside lower center", ncols=4, columnspacing=1.6)
+        if any(axes.get_legend_handles_labels()[1] for axes in (left, right)):
+            figure.legend(loc="outside lower center", ncols=4, columnspacing=1.6)
         return drawing(
             figure, "learned", "delta1 foretold against measured, and the generator's entropy"
         )
