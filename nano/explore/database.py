@@ -88,8 +88,8 @@ def _check_there(url: str) -> None:
 
 def redacted(text: str) -> str:
     """A URL, or a text that holds one, without its password: before the host, or as an option."""
-    text = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
-    return re.sub(r"(?i)([?&]password=)[^&\s]*", r"\1***", text)
+    text = re.sub(r"(://[^:/@\s]*):[^\n]*@", r"\1:***@", text)  # rather too much than too little
+    return re.sub(r"(?i)([?&]\w*pass(?:word|wd)=)[^&\s]*", r"\1***", text)
 
 
 def disk_full(error: BaseException | None, run: Path) -> OutputError | None:

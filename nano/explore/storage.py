@@ -212,7 +212,7 @@ class Store:
         return {name: trial._suggest(name, kind) for name, kind in self._space.items()}
 
     def _signature(self) -> dict[str, str]:
-        return {"host": socket.gethostname(), "lock": str(self._owner)}
+        return signature(self._owner)
 
     def requeue(self, number: int) -> None:
         """Give an unfinished trial back: the next to ask gets it, with its design and number.
@@ -319,6 +319,11 @@ class Store:
         if owner is None or owner["host"] != socket.gethostname():
             return None
         return is_held(Path(owner["lock"]))
+
+
+def signature(owner: Path) -> dict[str, str]:
+    """What a trial keeps of the process that runs it: this machine, and the lock file it holds."""
+    return {"host": socket.gethostname(), "lock": str(owner)}
 
 
 def _identity(design: AnyDesign) -> dict[str, Any]:
