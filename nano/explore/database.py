@@ -10,6 +10,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy import make_url
 
 from nano.errors import MissingPackage, OutputError, RunError
+from nano.explore.reading import Storage
 from nano.files import replacing
 
 _UNWRITABLE = {  # SQLite's words, deep in the chain of an error of Optuna's
@@ -40,7 +41,7 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
             _create_whole(url)
         else:
             _check_there(url)
-        return RDBStorage(url, engine_kwargs=options, skip_table_creation=not create)
+        return Storage(url, engine_kwargs=options, skip_table_creation=not create)
     except ModuleNotFoundError as missing:
         raise MissingPackage(
             f"storage {redacted(url)}: needs the driver {missing.name}; for PostgreSQL:"
