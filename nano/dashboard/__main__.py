@@ -93,7 +93,7 @@ def opened(place: str, storage: str | None) -> tuple[View, Shelf | None, str]:
     name = str(folder.run().get("study", "")) if folder else ""
     shelf = Shelf(folder.path) if folder and name else None
     view = View(get_storage(open_storage(url, create=False)), shelf, name)
-    studies = view.get_all_studies()
+    studies = view.ours()
     if not studies:
         raise RunError(f"{place if folder else redacted(url)}: holds no study of nano.explore")
     if not name:

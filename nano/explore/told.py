@@ -23,13 +23,14 @@ def told(trials: Iterable[FrozenTrial]) -> list[Evaluation]:
     """
     with without_collecting():
         return [
-            _evaluation(trial)
+            evaluation_of(trial)
             for trial in trials
             if trial.state.is_finished() and "evaluation" in trial.user_attrs
         ]
 
 
-def _evaluation(trial: FrozenTrial) -> Evaluation:
+def evaluation_of(trial: FrozenTrial) -> Evaluation:
+    """What a finished trial was told; raises a RunError for a record that is damaged."""
     plain = trial.user_attrs["evaluation"]
     known = _READ.get(id(plain))
     if known is None or known[0] is not plain:
