@@ -40,12 +40,14 @@ from nano.records import Evaluation
 
 TRIALS = 10_000
 FUNCTION = """
-import time
+import os, time
 from pathlib import Path
 
 def score(design, *, images, seed):
+    spent = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(spent[11]) + int(spent[12])  # user and system, of the process that proposes
     with Path(__file__).with_name("calls.txt").open("a") as calls:
-        calls.write(f"{time.time()}\\n")
+        calls.write(f"{time.time()} {ticks / os.sysconf('SC_CLK_TCK')}\\n")
     return {"delta1": 0.57 + seed % 1000 * 1e-5, "abs_rel": 0.3}
 """
 ASKED = {"resume_seconds": "<= 10", "report_seconds": "<= 30"}
@@ -63,21 +65,24 @@ def timed(home: Path, trials: int) -> dict[str, Any]:
     """The same of a study that `make` made; it grows by a trial."""
     study, run = str(home / "study.toml"), str(home / "run")
     report = _command("nano.report", run)
-    page = _dashboard(run)
+    page = _dashboard(run, trials)
     archive, new = str(home / "study.zip"), str(home / "new")
     export = _command("nano.explore", "--out", run, "--export", archive)
     brought = _command("nano.explore", "--import", archive, "--out", new)
     began = time.time()
     more = ("--trials", str(trials + 1), "--workers", "1", "--quiet")
     explore = _command("nano.explore", study, "--out", run, *more)
-    first = float((home / "calls.txt").read_text().split()[0])
+    first, spent = map(float, (home / "calls.txt").read_text().split()[:2])
     return {
         "trials": trials,
         "resume_seconds": round(first - began, 1),
+        "resume_processor_seconds": round(spent, 1),
         "resume_means": "from the start of the command to the first training of a new design",
         "explore": explore,
         "explore_means": "the same command to its end: a trial, confirmations, records, report",
         "report_seconds": report["seconds"],
+        "report_processor_seconds": report["processor_seconds"],
+        "load_average": [round(load, 1) for load in os.getloadavg()],
         "report": report,
         "report_megabytes": _megabytes(home / "run" / "report.html"),
         "dashboard": page,
@@ -88,7 +93,7 @@ def timed(home: Path, trials: int) -> dict[str, Any]:
 
 
 def _command(module: str, *words: str) -> dict[str, float]:
-    """Wall seconds of a command, and the peak memory of its largest process."""
+    """Wall and processor seconds of a command, and the peak memory of its largest process."""
     began = time.monotonic()
     process = subprocess.Popen([sys.executable, "-m", module, *words], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -97,11 +102,12 @@ def _command(module: str, *words: str) -> dict[str, float]:
         raise RuntimeError(f"{module} {' '.join(words)} ended with {process.returncode}")
     return {
         "seconds": round(time.monotonic() - began, 1),
+        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
         "peak_megabytes": round(usage.ru_maxrss / 1024),
     }
 
 
-def _dashboard(run: str) -> dict[str, Any]:
+def _dashboard(run: str, trials: int) -> dict[str, Any]:
     """What the page asks for when it is opened, and again every few seconds."""
     began = time.monotonic()
     command = [sys.executable, "-m", "nano.dashboard", run, "--port", "0"]
@@ -116,14 +122,15 @@ def _dashboard(run: str) -> dict[str, Any]:
                 found["megabytes"] = round(len(answer.read()) / 1e6, 1)
             found[f"{name}_seconds"] = round(time.monotonic() - started, 2)
         started = time.monotonic()
-        with urllib.request.urlopen(f"{root}/api/studies/{study}?after={TRIALS - 1}") as answer:
+        with urllib.request.urlopen(f"{root}/api/studies/{study}?after={trials - 1}") as answer:
             answer.read()
         found["news_seconds"] = round(time.monotonic() - started, 2)
     finally:
         process.terminate()
         _, _, usage = os.wait4(process.pid, 0)
         process.returncode = 0
-    return {**found, "peak_megabytes": round(usage.ru_maxrss / 1024)}
+    spent = round(usage.ru_utime + usage.ru_stime, 1)
+    return {**found, "processor_seconds": spent, "peak_megabytes": round(usage.ru_maxrss / 1024)}
 
 
 def _megabytes(path: Path) -> float:
