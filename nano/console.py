@@ -25,6 +25,7 @@ from nano.errors import (
 )
 
 STDOUT = 1  # the file descriptor
+_LONGEST_LINE = 2000  # characters of an error
 
 
 class Terminated(KeyboardInterrupt):
@@ -52,7 +53,7 @@ def run(main: Callable[[Sequence[str] | None], int]) -> None:
         if sys.stdout is not None:  # None where it was closed before we started
             sys.stdout.flush()
     except (InputError, OutputError, DeviceFailed) as error:
-        say(f"error: {error}")
+        say(f"error: {one_line(str(error))}")
         code = EXIT_INPUT
     except Terminated:
         say("terminated")
@@ -90,6 +91,16 @@ def _drop_output() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, STDOUT)
     os.close(nowhere)
+
+
+def one_line(text: str) -> str:
+    """The text as one line, whatever names it quotes: control characters are spelt out.
+
+    Of a very long one the middle is left away.
+    """
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    half = _LONGEST_LINE // 2
+    return line if len(line) <= _LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
 
 
 def say(text: str) -> None:

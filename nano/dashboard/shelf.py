@@ -16,6 +16,7 @@ from typing import BinaryIO, NoReturn
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from nano.errors import InputError
+from nano.explore.archive import is_of_run
 from nano.report.cost_plot import accuracy_against_cost
 from nano.report.plots import learning_curves, progress
 from nano.report.run import Run, read_run
@@ -75,6 +76,8 @@ class Shelf:
             file = (self.folder / path).resolve()
             if not file.is_relative_to(self.folder.resolve()):
                 raise ArtifactNotFound(f"{path}: leads out of the run folder")
+            if not is_of_run(path) or not file.is_file():  # neither its database nor its locks
+                raise ArtifactNotFound(f"{path}: no file of a run")
             return file.open("rb")
         except (InputError, OSError, ValueError) as error:  # ValueError: not a name of ours
             raise ArtifactNotFound(str(error)) from error

@@ -10,6 +10,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy import make_url
 
 from nano.errors import MissingPackage, OutputError, RunError
+from nano.explore.reading import Storage
 from nano.files import replacing
 
 _UNWRITABLE = {  # SQLite's words, deep in the chain of an error of Optuna's
@@ -40,7 +41,7 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
             _create_whole(url)
         else:
             _check_there(url)
-        return RDBStorage(url, engine_kwargs=options, skip_table_creation=not create)
+        return Storage(url, engine_kwargs=options, skip_table_creation=not create)
     except ModuleNotFoundError as missing:
         raise MissingPackage(
             f"storage {redacted(url)}: needs the driver {missing.name}; for PostgreSQL:"
@@ -88,8 +89,8 @@ def _check_there(url: str) -> None:
 
 def redacted(text: str) -> str:
     """A URL, or a text that holds one, without its password: before the host, or as an option."""
-    text = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
-    return re.sub(r"(?i)([?&]password=)[^&\s]*", r"\1***", text)
+    text = re.sub(r"(://[^:/@\s]*):[^\n]*@", r"\1:***@", text)  # rather too much than too little
+    return re.sub(r"(?i)([?&]\w*pass(?:word|wd)=)[^&\s]*", r"\1***", text)
 
 
 def disk_full(error: BaseException | None, run: Path) -> OutputError | None:

@@ -109,6 +109,14 @@ class Clock:
         self.record["commands"][-1]["seconds"] = round(time.monotonic() - self._began, 1)
 
 
+class _Discreet(logging.Formatter):
+    """Lines without the passwords of storages, whoever wrote them into a message or an error."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with the traceback if there is one."""
+        return redacted(super().format(record))
+
+
 class _LogFile(logging.FileHandler):
     """log.txt; where the disk has no room for it, the command's own error says so."""
 
@@ -132,7 +140,7 @@ def logging_to(path: Path) -> Iterator[None]:
         handler = _LogFile(path, encoding="utf-8")
     except OSError as error:
         raise unwritable(path, error) from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("nano")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

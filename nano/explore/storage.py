@@ -27,6 +27,7 @@ from nano.explore.folder import held, is_held
 from nano.explore.promotion import Outlook
 from nano.explore.samplers import GENOME, NOTES, SEED, Exhausted, space
 from nano.explore.study import differences
+from nano.explore.told import told
 from nano.files import to_plain
 from nano.records import Evaluation, evaluation_from_plain
 from nano.score import Requirements
@@ -212,7 +213,7 @@ class Store:
         return {name: trial._suggest(name, kind) for name, kind in self._space.items()}
 
     def _signature(self) -> dict[str, str]:
-        return {"host": socket.gethostname(), "lock": str(self._owner)}
+        return signature(self._owner)
 
     def requeue(self, number: int) -> None:
         """Give an unfinished trial back: the next to ask gets it, with its design and number.
@@ -260,13 +261,7 @@ class Store:
 
     def evaluations(self, *, but: Container[int] = ()) -> list[Evaluation]:
         """Records of the finished trials, by number; of all processes that work on the study."""
-        found = [
-            evaluation_from_plain(trial.user_attrs["evaluation"], f"trial {trial.number}")
-            for trial in self.trials()
-            if trial.state.is_finished()
-            and "evaluation" in trial.user_attrs
-            and trial.number not in but
-        ]
+        found = told(trial for trial in self.trials() if trial.number not in but)
         return sorted(found, key=lambda evaluation: evaluation.number)
 
     @property
@@ -290,7 +285,7 @@ class Store:
         Returns:
             Numbers told and numbers requeued.
         """
-        told, requeued = [], []
+        finished, requeued = [], []
         for frozen in self.trials():
             if frozen.state != TrialState.RUNNING or self._owner_lives(frozen) is not False:
                 continue
@@ -299,11 +294,11 @@ class Store:
                 stored = frozen.user_attrs["evaluation"]
                 evaluation = evaluation_from_plain(stored, f"trial {frozen.number}")
                 self._finish(trial, evaluation, requirements)
-                told.append(frozen.number)
+                finished.append(frozen.number)
             else:
                 self._storage.set_trial_state_values(frozen._trial_id, state=TrialState.WAITING)
                 requeued.append(frozen.number)
-        return told, requeued
+        return finished, requeued
 
     def elsewhere(self) -> tuple[list[int], list[int]]:
         """Trials that others run: on this machine, and where we cannot see whether they live."""
@@ -319,6 +314,11 @@ class Store:
         if owner is None or owner["host"] != socket.gethostname():
             return None
         return is_held(Path(owner["lock"]))
+
+
+def signature(owner: Path) -> dict[str, str]:
+    """What a trial keeps of the process that runs it: this machine, and the lock file it holds."""
+    return {"host": socket.gethostname(), "lock": str(owner)}
 
 
 def _identity(design: AnyDesign) -> dict[str, Any]:

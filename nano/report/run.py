@@ -116,8 +116,12 @@ class Run:
         return _png(self.folder / "confirm" / key / "seed-0" / "panel.png")
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path, stored: Sequence[Evaluation] | None = None) -> Run:
     """Read every record of a run folder; damaged ones are left out and named in ``problems``.
+
+    Args:
+        folder: The run folder.
+        stored: The trials as the storage knows them, in place of those that the folder keeps.
 
     Raises:
         RunError: When the folder is no run: a report is written into it.
@@ -130,11 +134,14 @@ def read_run(folder: Path) -> Run:
     problems: list[str] = []
     about = _kept(lambda: _table(folder / "run.json"), problems) or {}
     study = _kept(lambda: _study(folder / "study.toml"), problems) or {}
-    evaluations = _records(folder, "trials/*/evaluation.json", evaluation_from_plain, problems)
+    evaluations = list(stored or ())
+    if stored is None:
+        evaluations = _records(folder, "trials/*/evaluation.json", evaluation_from_plain, problems)
     confirmations = _records(
         folder, "confirm/*/confirmation.json", confirmation_from_plain, problems
     )
-    _name_missing(folder, evaluations, problems)
+    if stored is None:
+        _name_missing(folder, evaluations, problems)
     evaluations = [e for e in evaluations if not _unfinished(e, problems)]
     ordered = sorted(
         confirmations, key=lambda c: (c.netscore is None, -(c.netscore or 0.0), c.number)

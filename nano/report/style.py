@@ -197,12 +197,16 @@ def _inline(figure: Figure, name: str, label: str, tips: Mapping[str, str]) -> H
         svg = svg.replace(colour, f"var(--{variable})")
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'(xlink:href="|url\()#', rf"\1#{name}-", svg)
-    for gid, tip in tips.items():
-        mark = f'<g id="{name}-{gid}">'
-        svg = svg.replace(mark, mark + tag("title", tip), 1)
+    if tips:
+        svg = re.sub(rf'<g id="{re.escape(name)}-([^"]+)">', lambda mark: _told(mark, tips), svg)
     head, rest = svg.split(">", 1)
     box = re.search(r'viewBox="[^"]+"', head)
     assert box is not None  # matplotlib always writes one
     opening = tag("svg", role="img", aria_label=label, class_="figure").removesuffix("></svg>")
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     return Html(f"{opening} {box.group(0)} {names}>{rest.strip()}")
+
+
+def _told(mark: re.Match[str], tips: Mapping[str, str]) -> str:
+    """The start of a group, with the tip of that name behind it."""
+    return mark[0] + tag("title", tips[mark[1]]) if mark[1] in tips else mark[0]

@@ -1,0 +1,53 @@
+"""What finished trials were told, each read once by a process: an evaluation never changes."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from nano.records import Evaluation, evaluation_from_plain
+
+_MOST = 100_000  # evaluations that are remembered
+_READ: dict[int, tuple[Any, Evaluation]] = {}  # by identity of the plain record, which is held
+
+
+def told(trials: Iterable[FrozenTrial]) -> list[Evaluation]:
+    """Evaluations of those trials that are finished and have one, in their order.
+
+    Raises:
+        RunError: One is damaged, or of another version.
+    """
+    with without_collecting():
+        return [
+            evaluation_of(trial)
+            for trial in trials
+            if trial.state.is_finished() and "evaluation" in trial.user_attrs
+        ]
+
+
+def evaluation_of(trial: FrozenTrial) -> Evaluation:
+    """What a finished trial was told; raises a RunError for a record that is damaged."""
+    plain = trial.user_attrs["evaluation"]
+    known = _READ.get(id(plain))
+    if known is None or known[0] is not plain:
+        if len(_READ) >= _MOST:
+            _READ.clear()
+        known = plain, evaluation_from_plain(plain, f"trial {trial.number}")
+        _READ[id(plain)] = known
+    return known[1]
+
+
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """Makes millions of objects that stay, which Python would look through again and again."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
