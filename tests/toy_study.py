@@ -24,11 +24,12 @@ from typing import Any
 
 import optuna
 import pytest
+from sqlalchemy import NullPool
 
 from nano.console import run
 from nano.explore.__main__ import main
 from nano.explore.lab import build_lab
-from nano.explore.serve import _do
+from nano.explore.serve import do
 from nano.explore.workers import Bench, Deciding, Message, Pool, Ready, Task
 from nano.records import Evaluation, evaluation_from_plain
 
@@ -111,7 +112,7 @@ class Threads(Pool):
 
         def work() -> None:
             lab = build_lab(self.bench, decide, self._stopping.is_set)
-            self._said.put((i, _do(task, lab)))
+            self._said.put((i, do(task, lab)))
 
         self._tasks[i] = task
         self._threads.append(threading.Thread(target=work, daemon=True))
@@ -160,6 +161,7 @@ class Toy:
 
     folder: Path
     module: str = field(default_factory=lambda: f"toy_{uuid.uuid4().hex}")
+    storage: str | None = None
 
     def __post_init__(self) -> None:
         if not self.study.exists():
@@ -190,7 +192,8 @@ class Toy:
 
     def arguments(self, *more: str, workers: int = 1) -> list[str]:
         out = [] if "--out" in more else ["--out", str(self.run)]
-        return [str(self.study), *out, "--workers", str(workers), *more]
+        kept = ["--storage", self.storage] if self.storage else []
+        return [str(self.study), *out, *kept, "--workers", str(workers), *more]
 
     def __call__(self, *more: str, workers: int = 1) -> Ended:
         """Run the command in this process, as ``python -m nano.explore`` would."""
@@ -238,7 +241,8 @@ class Toy:
         return [tuple(json.loads(line)) for line in lines]
 
     def stored(self) -> optuna.Study:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{self.run / 'study.db'}")
+        url = self.storage or f"sqlite:///{self.run / 'study.db'}"
+        storage = optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": NullPool})
         return optuna.load_study(study_name="toy", storage=storage)
 
     def trials(self) -> list[optuna.trial.FrozenTrial]:

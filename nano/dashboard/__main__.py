@@ -78,8 +78,9 @@ def opened(place: str, storage: str | None) -> tuple[View, Shelf | None, str]:
 
     from nano.dashboard.shelf import Shelf
     from nano.dashboard.view import View
-    from nano.explore.database import open_storage, redacted
+    from nano.explore.database import open_storage
     from nano.explore.folder import RunFolder
+    from nano.explore.said import redacted
 
     if "://" in place:
         if storage:

@@ -19,7 +19,7 @@ from optuna.exceptions import StorageInternalError
 from nano.dashboard.shelf import Shelf
 from nano.dashboard.view import View
 from nano.errors import InputError, MissingPackage
-from nano.explore.database import told
+from nano.explore.said import said
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -93,7 +93,7 @@ _ONE_LINE = _OneLine()  # one object: a logger takes each filter once
 
 
 def _unread(error: StorageInternalError) -> str:
-    return f"the storage cannot be read: {told(error)}"
+    return f"the storage cannot be read: {said(error)}"
 
 
 def _is_feasible(trial: dict[str, Any]) -> bool:

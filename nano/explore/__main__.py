@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             hours=options.hours,
             as_json=options.json,
         )
-    from nano.explore.run import Options, default_workers, explore
+    from nano.explore.run import Options, explore
 
     return explore(
         study,
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             base=path.resolve().parent,
             trials=options.trials,
             hours=options.hours,
-            workers=options.workers or default_workers(),
+            workers=options.workers,
             storage=options.storage,
             join=options.join,
             show=_show(options),

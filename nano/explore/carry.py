@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from nano.console import say
 from nano.errors import InputError, OutputError, RunError
 from nano.explore.archive import RUN, STUDY, TRIALS, Archive, is_of_run, opened, packing
-from nano.explore.database import disk_full, open_storage, redacted, told
+from nano.explore.database import disk_full, open_storage
 from nano.explore.folder import RunFolder
 from nano.explore.rows import (
     StoredStudy,
@@ -31,6 +31,7 @@ from nano.explore.rows import (
     trial_in,
     trial_out,
 )
+from nano.explore.said import redacted, said
 from nano.explore.storage import signature
 from nano.explore.study import parse_study
 from nano.files import from_plain, sync_folder, to_plain, unwritable
@@ -196,7 +197,7 @@ def _bring(
     except SQLAlchemyError as error:
         full = disk_full(error, folder.path)
         where = f"storage {redacted(storage or own)}"
-        raise full or OutputError(f"{where}: cannot be written: {told(error)}") from error
+        raise full or OutputError(f"{where}: cannot be written: {said(error)}") from error
     finally:
         stored.remove_session()
         stored.engine.dispose()

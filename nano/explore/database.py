@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
-from optuna.storages import BaseStorage, RDBStorage
-from sqlalchemy import make_url
+from optuna.storages import RDBStorage
+from sqlalchemy import URL, make_url
 
 from nano.errors import MissingPackage, OutputError, RunError
+from nano.explore.outage import Outage, PatientStorage
 from nano.explore.reading import Storage
+from nano.explore.said import redacted, said
 from nano.files import replacing
+
+# Connections of libpq, so that a machine that vanished is noticed in a minute or so, at both ends.
+_ALIVE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10}
+_ALIVE |= {"keepalives_count": 3, "tcp_user_timeout": 60_000}
+_ALIVE_THERE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+_OLDEST = 10  # the oldest PostgreSQL that psycopg 3 supports, by its documentation
 
 _UNWRITABLE = {  # SQLite's words, deep in the chain of an error of Optuna's
     "database or disk is full": "the disk is full",
@@ -21,27 +28,33 @@ _UNWRITABLE = {  # SQLite's words, deep in the chain of an error of Optuna's
 }
 
 
-def open_storage(url: str, *, create: bool = True) -> BaseStorage:
+def open_storage(url: str, *, create: bool = True, outage: Outage | None = None) -> RDBStorage:
     """The storage behind a URL.
 
     Args:
         url: As SQLAlchemy writes it.
         create: Whether a file or tables that are missing are made; else that is an error.
+        outage: Patience with a server that goes away later; None has none.
 
     Raises:
         MissingPackage: Its driver is not installed.
-        RunError: It cannot be opened, or is a file in a folder that does not exist.
+        RunError: It cannot be opened, is too old, or is a file in a folder that does not exist.
     """
-    options: dict[str, Any] = {}
-    if url.startswith("sqlite"):
-        # Several processes share the file; a writer waits for the others instead of failing.
-        options = {"connect_args": {"timeout": 100}}
     try:
-        if create:
-            _create_whole(url)
-        else:
-            _check_there(url)
-        return Storage(url, engine_kwargs=options, skip_table_creation=not create)
+        if url.startswith("sqlite"):
+            if create:
+                _create_whole(url)
+            else:
+                _check_there(url)
+            # Several processes share the file; a writer waits for the others instead of failing.
+            options = {"connect_args": {"timeout": 100}}
+            return Storage(url, engine_kwargs=options, skip_table_creation=not create)
+        return PatientStorage(
+            url,
+            outage or Outage(where=redacted(url)),
+            engine_kwargs=_checked_server(make_url(url)),
+            skip_table_creation=not create,
+        )
     except ModuleNotFoundError as missing:
         raise MissingPackage(
             f"storage {redacted(url)}: needs the driver {missing.name}; for PostgreSQL:"
@@ -50,17 +63,34 @@ def open_storage(url: str, *, create: bool = True) -> BaseStorage:
     except (OutputError, RunError):
         raise
     except Exception as error:
-        raise RunError(f"storage {redacted(url)}: cannot be opened: {told(error)}") from error
+        raise RunError(f"storage {redacted(url)}: cannot be opened: {said(error)}") from error
 
 
-def told(error: BaseException) -> str:
-    """The first line of what the database itself says, deep in the chain, for a person."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    first = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "version_info" in first and ("no such table" in first or "does not exist" in first):
-        return "it holds no studies"  # the first table that Optuna looks for
-    return redacted(first)
+def _checked_server(url: URL) -> dict[str, Any]:
+    """Options for the engine of a server's database; a PostgreSQL that is too old is told."""
+    dialect = url.get_dialect()()
+    if dialect.driver not in {"psycopg", "psycopg2"}:
+        return {}
+    given: dict[str, str | int] = {
+        name: value for name, value in _ALIVE.items() if name not in url.query
+    }
+    if "options" not in url.query:
+        given["options"] = _ALIVE_THERE
+    arguments, more = dialect.create_connect_args(url)
+    connection: Any = dialect.import_dbapi().connect(*arguments, **{**more, **given})
+    version = connection.info.server_version
+    connection.close()
+    if version < _OLDEST * 10_000:
+        raise RunError(
+            f"storage {redacted(str(url))}: its PostgreSQL is of version"
+            f" {_version(version)}; {_OLDEST} or newer is needed"
+        )
+    return {"connect_args": given}
+
+
+def _version(number: int) -> str:
+    """As PostgreSQL counted before 10: 90224 is 9.2.24."""
+    return f"{number // 10_000}.{number // 100 % 100}.{number % 100}"
 
 
 def _create_whole(url: str) -> None:
@@ -87,17 +117,11 @@ def _check_there(url: str) -> None:
         raise RunError(f"storage {redacted(url)}: no such file")
 
 
-def redacted(text: str) -> str:
-    """A URL, or a text that holds one, without its password: before the host, or as an option."""
-    text = re.sub(r"(://[^:/@\s]*):[^\n]*@", r"\1:***@", text)  # rather too much than too little
-    return re.sub(r"(?i)([?&]\w*pass(?:word|wd)=)[^&\s]*", r"\1***", text)
-
-
 def disk_full(error: BaseException | None, run: Path) -> OutputError | None:
     """The storage's way of saying that it cannot write, in a person's words."""
     while error is not None:
-        for told, meant in _UNWRITABLE.items():
-            if told in str(error):
+        for words, meant in _UNWRITABLE.items():
+            if words in str(error):
                 return OutputError(f"{run}: the study's storage cannot be written: {meant}")
         error = error.__cause__ or error.__context__
     return None

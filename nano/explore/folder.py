@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -274,6 +275,18 @@ def held(path: Path, *, busy: str | None) -> Iterator[None]:
         except BlockingIOError as taken:
             raise RunError(f"{path.parent}: {busy}") from taken
         yield
+
+
+def place_of(owners: Path) -> str:
+    """A name of the folder that lock files lie in, made when there is none.
+
+    Machines, and containers, may have the same host name and the same paths.
+    """
+    path = owners / "place"
+    with held(owners / "turn.lock", busy=None):
+        if not path.exists():
+            write_text(path, uuid.uuid4().hex)
+        return path.read_text(encoding="utf-8")
 
 
 def is_held(path: Path) -> bool:

@@ -101,7 +101,7 @@ class GenomeSampler(WholeSampler):
         return {**knobs, SEED: proposal.seed}
 
     def _first_new(self, study: optuna.Study, trial: FrozenTrial) -> Proposal:
-        trials = study.get_trials(deepcopy=False)
+        trials = study._get_trials(deepcopy=False, use_cache=True)  # see `Store.ask`
         seen = {t.user_attrs["key"] for t in trials if "key" in t.user_attrs}
         seed = derive_seed(self._seed, "propose", trial.number)
         offered = self._proposer.proposals(self.history(study, trials), trial.number, seed)

@@ -15,8 +15,8 @@ from nano.data.file_tables import FolderTable
 from nano.data.manifest import MANIFEST
 from nano.errors import RunError
 from nano.evaluate.protocol import protocol_of
-from nano.explore.database import redacted
 from nano.explore.folder import RunFolder
+from nano.explore.said import redacted
 from nano.explore.study import StudyFile
 from nano.files import unwritable
 from nano.machine import commit, machine, versions

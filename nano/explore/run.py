@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages import RDBStorage
 
 from nano.bench.turns import NotNow
 from nano.data.cache import default_cache
@@ -29,16 +30,20 @@ from nano.explore.journal import Clock, account, logging_to
 from nano.explore.kinds import study_sampler
 from nano.explore.lab import instrument_of, judge
 from nano.explore.lessons import lessons
+from nano.explore.locks import Locks, locks_of
+from nano.explore.outage import Outage
 from nano.explore.promotion import Promotion
+from nano.explore.ray_tasks import RayTasks
+from nano.explore.said import redacted
 from nano.explore.search import Budget, Driver
 from nano.explore.storage import Store
 from nano.explore.study import StudyFile
 from nano.explore.trainer import load_function
 from nano.explore.watch import JsonLines, Lines, LiveTable, Quiet, terminal
-from nano.explore.workers import Bench, Pool
+from nano.explore.workers import Bench, Pool, Workers
 from nano.files import to_plain
 from nano.machine import cores
-from nano.networks.device import default_device
+from nano.networks.device import default_device, gpus
 from nano.records import Confirmation, Evaluation
 from nano.report.findings import headline
 from nano.report.page import write_report
@@ -57,7 +62,7 @@ class Options:
         base: Folder of the study file.
         trials: Trials in all, or None for the study's own number.
         hours: No new trial after so many hours, or None.
-        workers: Worker processes.
+        workers: Worker processes, or None for as many as the machine, or the cluster, can carry.
         storage: Optuna storage URL, or None for SQLite in the run folder.
         join: Add workers to a study that exists; confirm and report nothing.
         show: ``table``, ``lines``, ``json`` or ``quiet``.
@@ -68,7 +73,7 @@ class Options:
     base: Path
     trials: int | None
     hours: float | None
-    workers: int
+    workers: int | None
     storage: str | None
     join: bool
     show: str
@@ -128,7 +133,26 @@ def _run(
     owner: Path,
     interrupts: Interrupts,
 ) -> int:
-    store = _open_store(study, options, folder, caps, owner)
+    watcher = _watcher(study, options)
+    storage = _open_storage(study, options, folder, watcher, interrupts)
+    with contextlib.ExitStack() as stack:
+        stack.callback(storage.engine.dispose)
+        locks = locks_of(storage, study.name)
+        if not options.join:
+            stack.enter_context(locks.drive())
+        store = _store(study, options, caps, owner, storage, locks)
+        return _drive(study, options, folder, caps, store, watcher, interrupts)
+
+
+def _drive(
+    study: StudyFile,
+    options: Options,
+    folder: RunFolder,
+    caps: Caps,
+    store: Store,
+    watcher: Quiet,
+    interrupts: Interrupts,
+) -> int:
     if store.is_new and folder.has_trials:
         raise RunError(
             f"{folder.path}: holds trials that the storage knows nothing of; bring back its"
@@ -138,7 +162,6 @@ def _run(
     record = account(study, options.base, folder.run(), options.command)
     clock = Clock(folder=None if options.join else folder, record=record)
     with contextlib.ExitStack() as stack:
-        watcher = _watcher(study, options)
         if isinstance(watcher, LiveTable):
             stack.enter_context(watcher)
         if not options.join or not folder.run():  # on another machine the folder is its own
@@ -150,7 +173,7 @@ def _run(
         record["data"] = _prepare(study, options, watcher, interrupts, clock)
         if isinstance(watcher, LiveTable):
             watcher.resume(store.evaluations())
-        pool = stack.enter_context(Pool(bench=_bench(study, options, folder), size=options.workers))
+        pool = stack.enter_context(_workers(study, options, folder))
         driver = _driver(study, options, folder, caps, store, pool, watcher, interrupts, clock)
         try:
             whole = driver.search()
@@ -162,20 +185,36 @@ def _run(
             raise
         finally:
             driver.give_back()
-    return _conclude(study, options, folder, store, clock, confirmations, interrupts)
+    return _conclude(study, options, folder, store, clock, confirmations, interrupts, pool.size)
 
 
-def _open_store(
-    study: StudyFile, options: Options, folder: RunFolder, caps: Caps, owner: Path
+def _open_storage(
+    study: StudyFile, options: Options, folder: RunFolder, watcher: Quiet, interrupts: Interrupts
+) -> RDBStorage:
+    url = options.storage or folder.storage_url
+    outage = Outage(
+        where=redacted(url),
+        # Half of the grace: a driver that was cut off is back before others take it for dead.
+        seconds=60 * study.workers.grace_minutes / 2,
+        note=watcher.note,
+        asked_to_stop=interrupts,
+    )
+    return open_storage(url, create=not options.join, outage=outage)
+
+
+def _store(
+    study: StudyFile, options: Options, caps: Caps, owner: Path, storage: RDBStorage, locks: Locks
 ) -> Store:
     kind = study.generator.kind
     trials = options.trials or study.trials
     return Store(
-        open_storage(options.storage or folder.storage_url),
+        storage,
         study.name,
         study_sampler(kind, caps, utility=study.weights(), seed=study.seed, trials=trials),
         caps.prototype,
         owner=owner,
+        locks=locks,
+        grace=60 * study.workers.grace_minutes,
         penalised=kind == "cmaes",
         join=options.join,
     )
@@ -254,8 +293,8 @@ def _prepare(
 
 
 def default_workers() -> int:
-    """One on a GPU, else one per core: small trainings run better side by side than in threads."""
-    return 1 if default_device() == "cuda" else min(cores(), 8)
+    """One per GPU, else one per core: small trainings run better side by side than in threads."""
+    return len(gpus()) or min(cores(), 8)
 
 
 def threads_each(workers: int) -> int:
@@ -263,14 +302,25 @@ def threads_each(workers: int) -> int:
     return max(1, cores() // workers)
 
 
-def _bench(study: StudyFile, options: Options, folder: RunFolder) -> Bench:
+def _workers(
+    study: StudyFile, options: Options, folder: RunFolder
+) -> contextlib.AbstractContextManager[Workers]:
+    if study.workers.engine == "ray":
+        bench = _bench(study, options, folder, study.workers.cpus)
+        return RayTasks(bench=bench, table=study.workers, size=options.workers or 0)
+    size = options.workers or default_workers()
+    return Pool(bench=_bench(study, options, folder, threads_each(size)), size=size)
+
+
+def _bench(study: StudyFile, options: Options, folder: RunFolder, threads: int) -> Bench:
     return Bench(
         study=study.plain(),
         base=options.base,
         run=folder.path.resolve(),
         cache=default_cache(),
         device=default_device(),
-        threads=threads_each(options.workers),
+        threads=threads,
+        gpus=gpus(),
     )
 
 
@@ -280,7 +330,7 @@ def _driver(
     folder: RunFolder,
     caps: Caps,
     store: Store,
-    pool: Pool,
+    pool: Workers,
     watcher: Quiet,
     interrupts: Interrupts,
     clock: Clock,
@@ -353,6 +403,7 @@ def _conclude(
     clock: Clock,
     confirmations: list[Confirmation] | None,
     interrupts: Interrupts,
+    workers: int,
 ) -> int:
     """Write what is derived (best, run.json, trials.csv, report.html) and say what was found."""
     evaluations = store.evaluations()
@@ -379,7 +430,7 @@ def _conclude(
         **_lessons(study, evaluations, found.best),
         "exit_code": code,
         "seconds": clock.total(),
-        "workers": options.workers,
+        "workers": workers,
     }
     folder.write_run({**clock.record, "summary": summary})
     write_trials_csv(folder.path)

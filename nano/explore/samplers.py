@@ -195,7 +195,7 @@ class CappedSampler(WholeSampler):
 
     @staticmethod
     def _seen(study: optuna.Study) -> set[str]:
-        trials = study.get_trials(deepcopy=False)
+        trials = study._get_trials(deepcopy=False, use_cache=True)  # see `Store.ask`
         return {trial.user_attrs["key"] for trial in trials if "key" in trial.user_attrs}
 
 
@@ -227,7 +227,7 @@ class EvolutionSampler(BaseSampler):
     ) -> dict[str, Any]:
         """The knobs of one child."""
         states = (TrialState.COMPLETE, TrialState.PRUNED)
-        ranked = sorted(study.get_trials(deepcopy=False, states=states), key=rank)
+        ranked = sorted(study._get_trials(deepcopy=False, states=states, use_cache=True), key=rank)
         elite = [trial.params for trial in ranked[: self.parents]]
         mother = self._select(elite) or self._prototype.knobs_of(self._prototype.preset)
         father = self._select(elite) if self._random.random() < self.crossover else None

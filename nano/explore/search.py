@@ -27,10 +27,10 @@ from nano.explore.workers import (
     Died,
     Halted,
     Message,
-    Pool,
     Search,
     Searched,
     Task,
+    Workers,
 )
 from nano.front import score
 from nano.records import Confirmation, Evaluation, Reading
@@ -110,7 +110,7 @@ class Driver:
     """
 
     store: Store
-    pool: Pool
+    pool: Workers
     folder: RunFolder
     judge: Judge
     promotion: Promotion
@@ -208,14 +208,19 @@ class Driver:
         if not self.patient:
             return False
         with self.store.turn():
-            self.store.recover(self.judge.requirements)
-        near, far = self.store.elsewhere()
-        if near + far and self._waiting_for != near + far:
-            names = ", ".join(f"#{number}" for number in near + far)
-            wait = "waiting for" if near else "not waiting for another machine's"
-            self.watcher.note(f"{wait} {names}; the same command takes up what comes later")
-        self._waiting_for = near + far
-        return bool(near) or self.store.waiting() > 0
+            self._recover()
+            others, waiting = self.store.elsewhere(), self.store.waiting()
+        if others and self._waiting_for != others:
+            names = ", ".join(f"#{number}" for number in others)
+            self.watcher.note(f"waiting for {names}; the same command takes up what comes later")
+        self._waiting_for = others
+        return bool(others) or waiting > 0
+
+    def _recover(self) -> None:
+        """Take up what processes left that died meanwhile; in one's turn."""
+        _, requeued = self.store.recover(self.judge.requirements)
+        for number in requeued:
+            self.watcher.note(f"#{number}: its process is gone; it is run again")
 
     def _searched(self, i: int, task: Task, message: Message) -> None:
         if isinstance(task, Confirm):
@@ -229,17 +234,24 @@ class Driver:
             go_on, outlook = self.promotion.decide(message.evaluation, others)
             self.pool.answer(i, go_on, predicted(outlook))
         elif isinstance(message, Searched):
-            self.store.tell(message.evaluation, self.judge.requirements)
+            with self.store.turn():
+                told = self.store.tell(message.evaluation, self.judge.requirements)
             self._progress.pop(number)
+            if not told:
+                self.watcher.note(f"#{number}: taken up by others meanwhile; theirs will count")
+                return
             self._done[number] = message.evaluation
             self.watcher.finished(message.evaluation)
             self._check_barren()
         else:
             self._progress.pop(number, None)
-            self.store.requeue(number)
+            with self.store.turn():
+                self.store.requeue(number)
 
     def _check_barren(self) -> None:
         """Stop early when nothing at all can be evaluated: it is not the designs' fault."""
+        if any(e.accuracy is not None or e.too_dear for e in self._done.values()):
+            return
         self._done |= {e.number: e for e in self.store.evaluations(but=self._done)}
         failed = [e for e in self._done.values() if e.accuracy is None and not e.too_dear]
         reasons = [e.reason for e in failed]
@@ -320,6 +332,9 @@ class Driver:
                 heard(i, task, message)
         self.watcher.tick()
         self.at_work()
+        if self.store.beat() and self.patient and not self._stopping:
+            with self.store.turn():
+                self._recover()
         if broken is not None:
             _log.error("a worker broke:\n%s", broken.text)
             raise broken.error or Bug(broken.text)
@@ -339,5 +354,6 @@ class Driver:
         """End the workers and give back every trial that is not finished."""
         self.pool.kill()  # first: nobody may take up a trial that is still worked on
         for number in list(self._progress):
-            self.store.requeue(number)
+            with self.store.turn():
+                self.store.requeue(number)
             del self._progress[number]

@@ -36,7 +36,9 @@ _LOOK_SECONDS = 0.5
 _GRACE_SECONDS = 3.0  # for a checkpoint, once the driver is gone
 
 
-def serve(connection: Connection, stop: Any, bench: Bench, driver: int) -> None:
+def serve(
+    connection: Connection, stop: Any, bench: Bench, driver: int, gpu: str | None = None
+) -> None:
     """Do what comes through ``connection`` until the driver is gone.
 
     Args:
@@ -44,7 +46,10 @@ def serve(connection: Connection, stop: Any, bench: Bench, driver: int) -> None:
         stop: Shared flag: its ``value`` turns true when work must end at the next batch.
         bench: What the lab is built from.
         driver: The driver's process id.
+        gpu: The only one that this process may see, as CUDA_VISIBLE_DEVICES names it.
     """
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when torch first looks for GPUs
     _take_leave_of_the_terminal()
     keep_freed_memory()
     threading.Thread(target=_outlive_nobody, args=(driver,), daemon=True).start()
@@ -59,7 +64,7 @@ def serve(connection: Connection, stop: Any, bench: Bench, driver: int) -> None:
                 lab = build_lab(bench, line.decide, stopping)
                 line.say(Ready())
                 while True:
-                    line.say(_do(line.hear(), lab))
+                    line.say(do(line.hear(), lab))
         except _DriverGone:
             raise
         except Exception as error:
@@ -111,7 +116,16 @@ def _outlive_nobody(driver: int) -> None:
     os._exit(1)
 
 
-def _do(task: Task, lab: Lab) -> Message:
+class Undecided(BaseException):
+    """Nobody is there to answer whether a design goes on; not an error of the task's."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        super().__init__(evaluation.stage)
+        self.evaluation = evaluation
+
+
+def do(task: Task, lab: Lab) -> Message:
+    """Do one task; what goes wrong with it is a message, too."""
     try:
         if isinstance(task, Search):
             return Searched(evaluation=objective(task.evaluation, lab))

@@ -9,7 +9,8 @@ from optuna.storages import BaseStorage
 from optuna.study._frozen import FrozenStudy
 
 from nano.errors import RunError
-from nano.explore.database import open_storage, redacted
+from nano.explore.database import open_storage
+from nano.explore.said import redacted
 from nano.records import Evaluation, evaluation_from_plain
 from nano.report.run import Run, read_run, stored_run
 

@@ -213,6 +213,29 @@ class DeviceTable(_Table):
         return self
 
 
+class WorkersTable(_Table):
+    """[workers]: what carries trainings; changes no result."""
+
+    engine: Literal["processes", "ray"] = Field(
+        default="processes",
+        description="processes of this machine; or tasks of the Ray cluster that RAY_ADDRESS names,"
+        " else of one that is started here",
+    )
+    gpus: float = Field(
+        default=1.0, ge=0, description="of each Ray task, where the cluster has any"
+    )
+    cpus: int = Field(default=1, gt=0, description="of each Ray task, and its threads")
+    retries: int = Field(
+        default=3, ge=0, description="of a Ray task whose node or process was lost"
+    )
+    grace_minutes: float = Field(
+        default=10.0,
+        gt=0,
+        description="a driver elsewhere that gave no sign of life for so long counts as dead, and"
+        " its trials are run again; a database that went away is waited for half as long",
+    )
+
+
 class EvaluateTable(_Table):
     """[evaluate]: a function of the user's in place of the built-in training."""
 
@@ -260,6 +283,9 @@ class StudyFile(_Table):
     )
     device: DeviceTable | None = Field(
         default=None, description="where designs are measured; without it nothing is"
+    )
+    workers: WorkersTable = Field(
+        default=WorkersTable(), description="what carries trainings; changes no result"
     )
     evaluate: EvaluateTable | None = Field(
         default=None, description="a function of the user's in place of the built-in training"
@@ -432,7 +458,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """``key: old -> new`` for everything that changes results.
 
     The number of trials may grow, patience may change, and data may move to another folder; how
-    long a device is waited for is free, too. A key
+    long a device is waited for is free, too, and so is what carries trainings. A key
     that an older version did not know had what is its default now.
     """
     usual = dict(_flat(StudyFile(name="usual").plain()))
@@ -441,7 +467,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [
         f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
         for key in sorted(before.keys() | after.keys())
-        if before.get(key, usual.get(key)) != after.get(key, usual.get(key)) and key not in free
+        if before.get(key, usual.get(key)) != after.get(key, usual.get(key))
+        and key not in free
+        and not key.startswith("workers.")
     ]
 
 

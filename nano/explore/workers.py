@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from nano.errors import NanoError
 from nano.records import Evaluation, Reading
@@ -36,6 +36,8 @@ class Bench:
         cache: Where prepared data live.
         device: ``cpu`` or ``cuda``.
         threads: Of this worker.
+        gpus: Of this machine, as CUDA_VISIBLE_DEVICES names them; worker ``i`` sees the ``i``-th
+            alone, in turn where there are more workers. Empty where there are none.
     """
 
     study: Mapping[str, Any]
@@ -44,6 +46,7 @@ class Bench:
     cache: Path
     device: str
     threads: int
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +122,40 @@ class Died:
 Message = Ready | Deciding | Searched | Confirmed | Halted | Broken | Died
 
 
+@runtime_checkable
+class Workers(Protocol):
+    """Those of one driver: processes of this machine (`Pool`), or of a cluster (`ray_tasks`)."""
+
+    size: int
+
+    def idle(self) -> list[int]:
+        """Workers without a task."""
+
+    def tasks(self) -> list[Task]:
+        """What is being worked on."""
+
+    def task_of(self, i: int) -> Task | None:
+        """What worker ``i`` works on."""
+
+    def give(self, i: int, task: Task) -> None:
+        """Hand a task to idle worker ``i``."""
+
+    def answer(self, i: int, go_on: bool, outlook: Mapping[str, float] | None) -> None:
+        """Answer worker ``i``'s `Deciding`."""
+
+    def stop(self) -> None:
+        """Ask all workers to end at their next batch."""
+
+    def kill(self) -> None:
+        """End all workers at once; what they were doing is picked up from checkpoints."""
+
+    def messages(self, timeout: float) -> list[tuple[int, Message]]:
+        """What workers said within ``timeout`` seconds.
+
+        A `Died`, `Searched`, `Confirmed`, `Halted` or `Broken` frees its worker.
+        """
+
+
 def _flag() -> Any:
     """Seen by all workers; without a lock, which a worker killed in it would keep for ever."""
     return _CONTEXT.RawValue(ctypes.c_bool, False)
@@ -151,11 +188,13 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def _start(self) -> _Worker:
+    def _start(self, i: int) -> _Worker:
         from nano.explore.serve import serve
 
         ours, theirs = _CONTEXT.Pipe()
-        arguments = (theirs, self._stop, self.bench, os.getpid())
+        gpus = self.bench.gpus
+        gpu = gpus[i % len(gpus)] if gpus else None
+        arguments = (theirs, self._stop, self.bench, os.getpid(), gpu)
         process = _CONTEXT.Process(target=serve, args=arguments, daemon=True)
         process.start()
         theirs.close()
@@ -177,7 +216,7 @@ class Pool:
         """Hand a task to idle worker ``i``."""
         if i not in self._workers:
             with signals_held():
-                self._workers[i] = self._start()
+                self._workers[i] = self._start(i)
         self._workers[i].task = task
         self._send(i, task)
 

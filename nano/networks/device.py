@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from nano.errors import InputError
@@ -10,6 +12,15 @@ from nano.errors import InputError
 def default_device() -> str:
     """``cuda`` when torch sees one, else ``cpu``."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def gpus() -> tuple[str, ...]:
+    """The GPUs that torch sees, each as CUDA_VISIBLE_DEVICES would name it."""
+    if not torch.cuda.is_available():
+        return ()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = torch.cuda.device_count()
+    return tuple(named.split(",")[:count]) if named else tuple(map(str, range(count)))
 
 
 def torch_device(name: str) -> torch.device:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def in_this_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def _without_sync(connection: Any, record: Any) -> None:
     """The sync is nine tenths of a toy study's time; kills are tried with it, in processes."""
-    connection.execute("PRAGMA synchronous = OFF")
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture

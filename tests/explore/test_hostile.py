@@ -17,9 +17,9 @@ from nano.dashboard.__main__ import opened
 from nano.errors import RunError
 from nano.explore import database
 from nano.explore.carry import export_run, import_run
-from nano.explore.database import redacted
 from nano.explore.folder import RunFolder
 from nano.explore.journal import logging_to
+from nano.explore.said import redacted
 from nano.report.page import write_report
 
 HOSTILE = [

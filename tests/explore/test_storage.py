@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -20,11 +21,12 @@ from nano.design.presets import prototype
 from nano.design.prototype import Prototype
 from nano.errors import MissingPackage, OutputError, RunError
 from nano.explore.caps import Caps
-from nano.explore.database import disk_full, open_storage, redacted
+from nano.explore.database import disk_full, open_storage
 from nano.explore.folder import held, is_held
+from nano.explore.said import redacted
 from nano.explore.samplers import CappedSampler, sampler_factory
 from nano.explore.stages import Judge, counted
-from nano.explore.storage import Asked, Store, searched_margins, trial_state
+from nano.explore.storage import GRACE_SECONDS, Asked, Store, searched_margins, trial_state
 from nano.records import Accuracy, Evaluation, Reading
 from nano.report.findings import state
 from nano.score import Requirements, Utility
@@ -217,7 +219,6 @@ def test_another_space_is_refused_even_where_the_file_is_the_same(open_store: Op
 def test_an_unfinished_trial_of_a_dead_process_is_run_again_under_its_number(
     open_store: Open, tmp_path: Path
 ) -> None:
-    # A real database: Optuna's storage in memory never looks back at lower numbers.
     url = f"sqlite:///{tmp_path / 'study.db'}"
     first = open_store("a", open_storage(url))
     asked = [ask(first) for _ in range(3)]
@@ -235,20 +236,112 @@ def test_a_trial_of_a_living_process_is_left_alone(open_store: Open, tmp_path: P
     ask(first)
     with held(tmp_path / "a", busy="held"):
         assert second.recover(ASKED) == ([], [])
-        assert second.elsewhere() == ([0], [])
-        assert first.elsewhere() == ([], [])  # its own are not elsewhere
+        assert second.elsewhere() == [0]
+        assert first.elsewhere() == []  # its own are not elsewhere
     assert second.recover(ASKED) == ([], [0])
 
 
-def test_a_trial_of_another_machine_is_left_alone(
-    open_store: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Clock:
+    """A monotonic clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    one = Clock()
+    monkeypatch.setattr("nano.explore.storage.time", SimpleNamespace(monotonic=one))
+    return one
+
+
+@pytest.fixture
+def far_and_near(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> tuple[Store, Store]:
+    """Two processes on two machines, each of which hears of the other by its beats alone."""
     with monkeypatch.context() as patch:
         patch.setattr(socket, "gethostname", lambda: "elsewhere")
-        ask(open_store("a"))
-    store = open_store("b")
-    assert store.recover(ASKED) == ([], [])
-    assert store.elsewhere() == ([], [0])
+        far = open_store("a")
+    return far, open_store("b")
+
+
+def test_a_trial_of_another_machine_is_left_alone_while_its_beats_come(
+    far_and_near: tuple[Store, Store], clock: Clock
+) -> None:
+    far, near = far_and_near
+    ask(far)
+    for _ in range(100):  # an epoch as long as you like
+        clock.seconds += GRACE_SECONDS / 4
+        assert far.beat()
+        assert near.elsewhere() == [0]
+        assert near.recover(ASKED) == ([], [])
+
+
+def test_a_trial_of_a_machine_that_is_gone_is_run_again_once_the_grace_is_over(
+    far_and_near: tuple[Store, Store], clock: Clock
+) -> None:
+    far, near = far_and_near
+    asked = ask(far)
+    clock.seconds += 1e6  # whatever the time is: only what one saw oneself counts
+    assert near.recover(ASKED) == ([], [])
+    clock.seconds += GRACE_SECONDS - 1
+    assert near.recover(ASKED) == ([], [])
+    assert near.elsewhere() == [0]
+    clock.seconds += 1
+    assert near.elsewhere() == []
+    assert near.recover(ASKED) == ([], [0])
+    again = ask(near)
+    assert (again.number, again.design, again.seed) == (0, asked.design, asked.seed)
+
+
+def test_one_that_was_cut_off_for_long_tells_nothing_that_others_took_up(
+    far_and_near: tuple[Store, Store], clock: Clock
+) -> None:
+    far, near = far_and_near
+    asked = ask(far)
+    near.elsewhere()
+    clock.seconds += GRACE_SECONDS
+    assert near.recover(ASKED) == ([], [0])
+    theirs = evaluation(asked)
+    assert far.tell(replace(theirs, seconds=99.0), ASKED) is False
+    (trial,) = near.trials()
+    assert trial.state == TrialState.WAITING and "evaluation" not in trial.user_attrs
+    ask(near)
+    assert near.tell(theirs, ASKED) is True
+    assert near.evaluations() == [theirs]
+
+
+def test_beats_come_ten_times_in_a_grace_whoever_asks_for_them(
+    open_store: Open, clock: Clock
+) -> None:
+    store = open_store(grace=100.0)
+    ask(store)
+    beats = 0
+    for _ in range(1000):
+        clock.seconds += 1.0
+        beats += store.beat()
+    assert beats == 100
+    assert store.trials()[0].user_attrs["beat"] == 100
+
+
+def test_a_trial_made_whose_answer_was_lost_is_found_again(open_store: Open) -> None:
+    store = open_store()
+    ask(store)
+    store._running.clear()
+    assert store.recover(ASKED) == ([], [0])
+
+
+def test_machines_of_one_name_do_not_see_each_other_s_locks(
+    open_store: Open, tmp_path: Path, clock: Clock
+) -> None:
+    first, second = open_store("one/a"), open_store("two/a")
+    ask(first)
+    assert second.elsewhere() == [0]  # nobody holds two/a.lock, which says nothing of one/a
+    assert open_store("one/b").recover(ASKED) == ([], [0])
 
 
 WRITES = ("set_trial_user_attr", "set_trial_system_attr", "set_trial_intermediate_value")

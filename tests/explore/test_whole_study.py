@@ -17,6 +17,7 @@ from toy_study import FUNCTION, Ended, Toy
 
 from nano.errors import RunError
 from nano.explore import serve
+from nano.explore.database import open_storage
 from nano.explore.folder import RunFolder, held, open_folder
 from nano.explore.promotion import Outlook, Promotion
 from nano.explore.search import Budget
@@ -385,6 +386,10 @@ def test_joining_nothing_is_refused_and_leaves_nothing(toy: Toy) -> None:
 
 def test_joining_a_study_that_is_not_set_up_is_refused(toy: Toy) -> None:
     url = f"sqlite:///{toy.folder / 'other.db'}"
+    ended = toy("--join", "--storage", url)
+    assert ended.code == 2 and "other.db: no such file" in ended.err
+    assert not (toy.folder / "other.db").exists()
+    open_storage(url)
     ended = toy("--join", "--storage", url)
     assert ended.code == 2 and "there is no study 'toy'" in ended.err
 
