@@ -193,7 +193,7 @@ def _bring(
         # A database of its own moves with the folder, once it is whole; in another's the study
         # is seen once the folder is there.
         last = take_place if storage else lambda: None
-        count = study_in(stored, study, _trials(archive, folder), last=last)
+        count = study_in(stored, study, _trials(archive, RunFolder(path=part)), last=last)
     except SQLAlchemyError as error:
         full = disk_full(error, folder.path)
         where = f"storage {redacted(storage or own)}"
@@ -206,8 +206,9 @@ def _bring(
     return count
 
 
-def _trials(archive: Archive, folder: RunFolder) -> Iterator[Any]:
-    owner = signature(folder.owner("import").resolve())
+def _trials(archive: Archive, part: RunFolder) -> Iterator[Any]:
+    # The place of the locks moves with the folder; nobody holds this one.
+    owner = signature(part.owner("import"))
     number = -1
     for number, plain in enumerate(archive.objects(TRIALS)):
         with _of_another_version(archive):

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toy_study import Ended, Toy
@@ -138,8 +139,8 @@ def test_no_password_is_written_anywhere(
     url = f"postgresql://ann:{PASSWORD}@db.invalid/studies?sslpassword={PASSWORD}"
     real, file = database.open_storage, f"sqlite:///{tmp_path / 'theirs.db'}"
 
-    def there(asked: str, *, create: bool = True) -> object:
-        return real(file if asked == url else asked, create=create)
+    def there(asked: str, **options: Any) -> object:
+        return real(file if asked == url else asked, **options)
 
     monkeypatch.setattr("nano.explore.run.open_storage", there)
     monkeypatch.setattr("nano.explore.carry.open_storage", there)
