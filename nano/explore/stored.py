@@ -11,7 +11,7 @@ from optuna.study._frozen import FrozenStudy
 from nano.errors import RunError
 from nano.explore.database import open_storage
 from nano.explore.said import redacted
-from nano.records import Evaluation, evaluation_from_plain
+from nano.explore.told import told
 from nano.report.run import Run, read_run, stored_run
 
 
@@ -55,10 +55,5 @@ def _of_storage(url: str, name: str | None) -> Run:
 
 
 def _run(storage: BaseStorage, study: FrozenStudy) -> Run:
-    trials = storage.get_all_trials(study._study_id, deepcopy=False)
-    records = [(t.number, t.user_attrs["evaluation"]) for t in trials if t.state.is_finished()
-               and "evaluation" in t.user_attrs]  # fmt: skip
-    evaluations: list[Evaluation] = [
-        evaluation_from_plain(record, f"trial {number}") for number, record in records
-    ]
+    evaluations = told(storage.get_all_trials(study._study_id, deepcopy=False))
     return stored_run(study.study_name, study.user_attrs["study"], evaluations)
