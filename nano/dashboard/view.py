@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nano.dashboard.note import study_note
 from nano.dashboard.shelf import FIGURES, Shelf, link
 from nano.errors import RunError
-from nano.explore.told import evaluation_of, without_collecting
+from nano.explore.told import ANSWER, evaluation_of, without_collecting
 from nano.files import to_plain
 from nano.records import Evaluation
 from nano.report.run import read_run, stored_run
@@ -111,7 +111,8 @@ class View(BaseStorage):
         ended = sum(trial.state.is_finished() for trial in trials)
         shelf = self._shelf if self._is_on_shelf(study) else None
         about = shelf.folder / "run.json" if shelf else None
-        basis = (ended, about.stat().st_mtime_ns if about and about.exists() else None)
+        changed = about.stat().st_mtime_ns if about and about.exists() else None
+        basis = (ended, changed, study.user_attrs.get(ANSWER))
         if self._notes.get(study._study_id, (None, ""))[0] != basis:
             self._notes[study._study_id] = basis, self._written(study, trials, shelf)
         return self._notes[study._study_id][1]
@@ -120,11 +121,11 @@ class View(BaseStorage):
         with without_collecting():
             evaluations = [e for trial in trials if (e := _evaluation(trial)[0]) is not None]
         plain = study.user_attrs["study"]
-        run = stored_run(_shown_name(study), plain, evaluations)
+        run = stored_run(_shown_name(study), plain, evaluations, study.user_attrs.get(ANSWER))
         links: dict[str, str] = {}
         if shelf is not None:
             try:
-                run = read_run(shelf.folder, run.evaluations)
+                run = read_run(shelf.folder, run.evaluations).told_by(run)
             except RunError:  # the folder was taken away; the storage tells what it knows
                 shelf = None
         if shelf is not None:

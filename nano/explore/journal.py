@@ -25,7 +25,12 @@ _SECONDS_BETWEEN_WRITES = 10.0  # what a kill takes from the account of time, at
 
 
 def account(
-    study: StudyFile, base: Path, before: Mapping[str, Any], command: Sequence[str]
+    study: StudyFile,
+    base: Path,
+    before: Mapping[str, Any],
+    command: Sequence[str],
+    *,
+    joined: bool,
 ) -> dict[str, Any]:
     """run.json for this command, on top of what earlier ones left there.
 
@@ -34,6 +39,7 @@ def account(
         base: Where relative roots of data start.
         before: run.json as it stands; empty in a new folder.
         command: The command line; passwords in it are left out.
+        joined: Whether it only adds workers: the study's answer is then in another folder.
 
     Raises:
         DataError: A folder's manifest is missing or wrong.
@@ -46,6 +52,7 @@ def account(
     return {
         **before,
         "study": study.name,
+        "joined": joined,
         "about": study.about,
         "seed": study.seed,
         "space": study.family().space,

@@ -159,7 +159,7 @@ def _drive(
             " study.db, or choose another folder: --out DIR"
         )
     store.claim(study.plain(), caps.prototype.space, caps.first())
-    record = account(study, options.base, folder.run(), options.command)
+    record = account(study, options.base, folder.run(), options.command, joined=options.join)
     clock = Clock(folder=None if options.join else folder, record=record)
     with contextlib.ExitStack() as stack:
         if isinstance(watcher, LiveTable):
@@ -432,6 +432,7 @@ def _conclude(
         "seconds": clock.total(),
         "workers": workers,
     }
+    store.conclude(found.best, found.kept)
     folder.write_run({**clock.record, "summary": summary})
     write_trials_csv(folder.path)
     page = write_report(folder.path)

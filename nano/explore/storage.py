@@ -30,9 +30,9 @@ from nano.explore.locks import Locks, NoLocks
 from nano.explore.promotion import Outlook
 from nano.explore.samplers import GENOME, NOTES, SEED, Exhausted, space
 from nano.explore.study import differences
-from nano.explore.told import told
+from nano.explore.told import ANSWER, told
 from nano.files import to_plain
-from nano.records import Evaluation, evaluation_from_plain
+from nano.records import Confirmation, Evaluation, evaluation_from_plain
 from nano.score import Requirements
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -317,6 +317,12 @@ class Store:
             state=state,
             skip_if_finished=True,
         )
+
+    def conclude(self, best: Confirmation | None, confirmations: Sequence[Confirmation]) -> None:
+        """Keep the answer where every machine, and whoever opens the storage alone, finds it."""
+        answer = {"best": best.key if best else None, "confirmations": to_plain(confirmations)}
+        if self.study.user_attrs.get(ANSWER) != answer:
+            self.study.set_user_attr(ANSWER, answer)
 
     # --- what is there ---------------------------------------------------------------------------
 

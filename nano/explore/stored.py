@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from optuna.storages import BaseStorage
@@ -11,7 +10,7 @@ from optuna.study._frozen import FrozenStudy
 from nano.errors import RunError
 from nano.explore.database import open_storage
 from nano.explore.said import redacted
-from nano.records import Evaluation, evaluation_from_plain
+from nano.explore.told import ANSWER, told
 from nano.report.run import Run, read_run, stored_run
 
 
@@ -20,9 +19,10 @@ def open_run(place: str | Path, *, storage: str | None = None) -> Run:
 
     Args:
         place: The run folder, or the URL of an Optuna storage that holds one study of ours: then
-            there are no confirmations, curves or models, which only a folder keeps.
+            there are no curves, pictures or models, which only a folder keeps.
         storage: With a folder: the URL that its study is kept at, if other machines add trials
-            there. Trials are then the storage's, all else is the folder's.
+            there. Trials are then the storage's, all else is the folder's; in the folder of a
+            machine that joined, the answer is the storage's too.
 
     Raises:
         RunError: No run is there, it cannot be read, or nothing has been evaluated in it yet.
@@ -32,7 +32,7 @@ def open_run(place: str | Path, *, storage: str | None = None) -> Run:
     else:
         run = read_run(Path(place))
         if storage is not None:
-            run = replace(run, evaluations=_of_storage(storage, run.name).evaluations)
+            run = run.told_by(_of_storage(storage, run.name))
     if not run.evaluations:
         shown = redacted(str(place)) if "://" in str(place) else str(place)
         raise RunError(
@@ -55,10 +55,6 @@ def _of_storage(url: str, name: str | None) -> Run:
 
 
 def _run(storage: BaseStorage, study: FrozenStudy) -> Run:
-    trials = storage.get_all_trials(study._study_id, deepcopy=False)
-    records = [(t.number, t.user_attrs["evaluation"]) for t in trials if t.state.is_finished()
-               and "evaluation" in t.user_attrs]  # fmt: skip
-    evaluations: list[Evaluation] = [
-        evaluation_from_plain(record, f"trial {number}") for number, record in records
-    ]
-    return stored_run(study.study_name, study.user_attrs["study"], evaluations)
+    evaluations = told(storage.get_all_trials(study._study_id, deepcopy=False))
+    attributes = study.user_attrs
+    return stored_run(study.study_name, attributes["study"], evaluations, attributes.get(ANSWER))

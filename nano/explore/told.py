@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial
 
 from nano.records import Evaluation, evaluation_from_plain
 
+ANSWER = "answer"  # of a study: key of the chosen design, and all confirmations
 _MOST = 100_000  # evaluations that are remembered
 _READ: dict[int, tuple[Any, Evaluation]] = {}  # by identity of the plain record, which is held
 

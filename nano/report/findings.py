@@ -22,6 +22,10 @@ from nano.report import numbers
 from nano.report.run import Run
 from nano.score import MEASURED, Requirement
 
+_JOINED = (
+    "This folder is of a machine that joined the study: the answer is in the folder of the command"
+    " that began it, and in the storage."
+)
 REFERENCE_ORIGIN = "prototype"  # `Evaluation.origin` of the preset that seeds a search
 
 
@@ -262,7 +266,11 @@ def quantity(name: str, value: float | None) -> str:
 
 
 def headline(run: Run) -> str:
-    """The answer in one sentence, the same on the page and on the terminal."""
+    """The answer in one sentence, the same on the page, on the terminal and in a notebook."""
+    return f"{_answer(run)} {_JOINED}" if run.joined and not run.confirmations else _answer(run)
+
+
+def _answer(run: Run) -> str:
     if not run.evaluations and not run.confirmations:
         return "No design has been evaluated yet."
     answer = chosen(run)

@@ -8,12 +8,18 @@ from random import Random
 
 import pytest
 from dashboard_study import SEEN, write_study
+from toy_study import Ended, Toy
 
+from nano.dashboard.__main__ import opened
+from nano.dashboard.note import plain
 from nano.design.presets import prototype
 from nano.errors import RunError
+from nano.explore.database import open_storage
 from nano.explore.folder import RunFolder
 from nano.explore.importance import importances
 from nano.explore.stored import open_run
+from nano.explore.told import ANSWER
+from nano.report.findings import headline
 from nano.report.run import read_run
 
 RECORDED = Path(__file__).parents[2] / "studies" / "recorded"
@@ -31,6 +37,46 @@ def test_a_folder_and_its_storage_tell_the_same_trials(folder: Path) -> None:
     assert alone.evaluations == both.evaluations == stored.evaluations
     assert stored.name == alone.name == "made"
     assert stored.requirements == alone.requirements
+
+
+def test_the_answer_is_the_same_in_the_folder_the_storage_and_the_dashboard(
+    finished: tuple[Toy, Ended],
+) -> None:
+    folder = RunFolder(path=finished[0].run)
+    answer = headline(open_run(folder.path))
+    assert "over 2 fresh seeds" in answer
+    stored = open_run(folder.storage_url)
+    assert headline(stored) == answer
+    assert stored.confirmations == read_run(folder.path).confirmations
+    view, _, _ = opened(folder.storage_url, None)
+    assert plain(answer) in view.get_all_studies()[0].system_attrs["dashboard:note_str:0"]
+
+
+def test_the_folder_of_a_machine_that_joined_says_where_the_answer_is(toy: Toy) -> None:
+    url = toy.storage = f"sqlite:///{toy.folder / 'shared.db'}"
+    there = toy.folder / "machine"
+    assert toy().code == 0
+    assert toy("--trials", "9", "--join", "--out", str(there)).code == 0
+    answer = headline(open_run(toy.run, storage=url))
+    alone, both = open_run(there), open_run(there, storage=url)
+    assert len(alone.evaluations) == 1 and "is in the folder of the command" in headline(alone)
+    assert len(both.evaluations) == 9 and headline(both) == answer
+    # that folder may drive later: then the answer is its own
+    assert toy("--trials", "9", "--out", str(there)).code == 0
+    assert "joined" not in headline(open_run(there))
+
+
+def test_an_answer_that_is_damaged_is_a_problem_and_the_trials_are_read(
+    finished: tuple[Toy, Ended], tmp_path: Path
+) -> None:
+    url = RunFolder(path=finished[0].copy(tmp_path / "again").run).storage_url
+    storage = open_storage(url)
+    (study,) = storage.get_all_studies()
+    for wrong in ("gone", {"best": "x", "confirmations": [{"key": 1}]}):
+        storage.set_study_user_attr(study._study_id, ANSWER, wrong)
+        run = open_run(url)
+        assert len(run.problems) == 1 and "answer" in run.problems[0]
+        assert len(run.evaluations) == 8 and run.confirmations == ()
 
 
 def test_a_storage_of_another_study_is_refused(folder: Path, tmp_path: Path) -> None:
