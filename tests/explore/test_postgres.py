@@ -41,7 +41,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture(scope="module", autouse=True)
 def collected() -> Iterator[None]:
-    """Broken connections are collected while their warning is known, not in somebody else's test."""
+    """Broken connections are collected here, where their warning is known, not in other tests."""
     yield
     gc.collect()
 
