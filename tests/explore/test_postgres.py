@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -36,6 +37,13 @@ pytestmark = [
 ]
 Open = Callable[..., RDBStorage]
 Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected() -> Iterator[None]:
+    """Broken connections are collected here, where their warning is known, not in other tests."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
