@@ -149,8 +149,8 @@ class Bed:
 
     def found(self) -> list[tuple[Any, ...]]:
         """What a study found, by trial: to be compared with another's."""
-        kept = [t.user_attrs["evaluation"] for t in self.trials()]
-        return [(e["key"], e["stage"], e["netscore"], e["reason"]) for e in kept]
+        kept = [(t.user_attrs["key"], t.user_attrs["evaluation"]) for t in self.trials()]
+        return [(key, e["stage"], e.get("netscore"), e.get("reason")) for key, e in kept]
 
 
 def measure() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState, create_trial
 from sqlalchemy import text
 
 from benchmarks.postgres import Server
@@ -23,14 +24,16 @@ from nano.design.presets import prototype
 from nano.explore.caps import Caps
 from nano.explore.database import open_storage
 from nano.explore.locks import locks_of
-from nano.explore.samplers import CappedSampler, sampler_factory
+from nano.explore.samplers import SEED, CappedSampler, sampler_factory, space
 from nano.explore.stages import Judge, counted
 from nano.explore.storage import Store
+from nano.files import to_plain
 from nano.records import Accuracy, Reading
 from nano.score import Requirements, Utility
 
 TRIALS = 120
 SIDE_BY_SIDE = 4
+RUNNING = (100, 1000)
 ASKED = {"ask_s": "<= 0.2", "tell_s": "<= 0.2"}
 
 
@@ -56,7 +59,9 @@ def measure() -> dict[str, Any]:
             pool.starmap(turns, work)
             seconds = time.monotonic() - began
         engine.dispose()
+        reads = {str(n): reading(server.make(f"running{n}"), n) for n in RUNNING}
     return {
+        "processor_s_of_a_read_by_running_trials": reads,
         "ask_s": round(median(asks), 4),
         "tell_s": round(median(tells), 4),
         "ask_p90_s": round(sorted(asks)[9 * TRIALS // 10], 4),
@@ -66,6 +71,29 @@ def measure() -> dict[str, Any]:
         "processes": SIDE_BY_SIDE,
         "trials_per_second_side_by_side": round(SIDE_BY_SIDE * each / seconds, 2),
     }
+
+
+def reading(url: str, running: int) -> float:
+    """Processor seconds of reading all trials, which every ask does, when so many run."""
+    storage = open_storage(url)
+    study = optuna.create_study(study_name="turns", storage=storage)
+    family = prototype("depthnet-nano")
+    trial = create_trial(
+        state=TrialState.RUNNING,
+        params={**family.knobs_of(family.preset), SEED: 0},
+        distributions=space(family),
+        user_attrs={"owner": {"host": "h"}, "beat": 1, "design": to_plain(family.preset)},
+    )
+    for _ in range(running):
+        storage.create_new_trial(study._study_id, trial)
+    study.get_trials(deepcopy=False)
+    spent = []
+    for _ in range(3):
+        began = time.process_time()
+        study.get_trials(deepcopy=False)
+        spent.append(time.process_time() - began)
+    storage.engine.dispose()
+    return round(median(spent), 3)
 
 
 def _server(engine: Any) -> tuple[int, int]:
