@@ -264,6 +264,7 @@ def test_somebody_who_asked_to_stop_waits_for_no_database(
             storage.get_all_studies()
 
 
+@pytest.mark.slow
 def test_a_study_whose_database_is_away_for_a_while_goes_on_and_says_so(
     shared: Toy, server: postgres.Server, url: str
 ) -> None:
@@ -305,13 +306,13 @@ def joined(toy: Toy, start: Start, number: int, *more: str) -> list[subprocess.P
 @pytest.mark.slow
 def test_drivers_with_folders_of_their_own_share_a_study(shared: Toy, start: Start) -> None:
     shared.takes(0.3)
-    first = start(shared, "--trials", "24")
+    first = start(shared, "--trials", "16")
     wait_until(lambda: len(shared.calls()) >= 2, first)
-    others = joined(shared, start, 2, "--trials", "24")
+    others = joined(shared, start, 2, "--trials", "16")
     for process in (first, *others):
         _, err = process.communicate(timeout=600)
         assert process.returncode == 0, err
-    whole(shared, 24)
+    whole(shared, 16)
     places = Counter(trial.user_attrs["owner"]["place"] for trial in shared.trials())
     assert len(places) == 3
     assert set(Counter(shared.calls()).values()) == {1}
@@ -319,7 +320,7 @@ def test_drivers_with_folders_of_their_own_share_a_study(shared: Toy, start: Sta
 
 @pytest.mark.slow
 def test_a_machine_that_is_gone_is_made_up_for(shared: Toy, start: Start) -> None:
-    grace = ("--set", "workers.grace_minutes=0.15")
+    grace = ("--set", "workers.grace_minutes=0.1")
     shared.takes(1.0)
     first = start(shared, "--trials", "9", *grace)
     wait_until(lambda: len(shared.calls()) >= 2, first)
@@ -333,11 +334,10 @@ def test_a_machine_that_is_gone_is_made_up_for(shared: Toy, start: Start) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
 def test_kills_of_workers_drivers_and_the_database_lose_and_double_nothing(
-    toy: Toy, start: Start, finished: tuple[Toy, object], seed: int
+    toy: Toy, start: Start, finished: tuple[Toy, object]
 ) -> None:
-    random = Random(seed)
+    random = Random(0)
     with postgres.Server() as server:
         toy.storage = server.make("kills")
         toy.takes(0.1)
@@ -389,6 +389,7 @@ def test_the_database_goes_for_longer_than_anybody_waits_and_the_same_command_go
     whole(shared, 8)
 
 
+@pytest.mark.slow
 def test_a_study_may_be_looked_at_in_its_dashboard(shared: Toy, url: str) -> None:
     pytest.importorskip("optuna_dashboard")
     from nano.dashboard.__main__ import opened
@@ -398,6 +399,7 @@ def test_a_study_may_be_looked_at_in_its_dashboard(shared: Toy, url: str) -> Non
     assert [study.study_name for study in view.get_all_studies()] == ["toy"]
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_driver_that_joined_says_whose_run_it_is(
     shared: Toy, tmp_path: Path
 ) -> None:
