@@ -1,12 +1,13 @@
-"""How well the latency model foresees designs that it was not fitted on, on this processor.
+"""How well the latency model foresees designs that it was not fitted on, on this machine.
 
     python -m benchmarks.latency
 
-One thread, float32, CPU time: the least of interleaved rounds, in two passes that are also compared
-with each other. Fitted on the operations and the whole times of random designs of the family
-``depthnet-nano`` at a small size and of its preset at a medium one; judged on other random designs
-at both sizes, and of another family. Three forms of the model are fitted to the same times, and an
-order by MACs alone stands beside them; the first form is the one that is asked something.
+The GPU where torch sees one, else one thread of the processor; float32, the least of interleaved
+rounds (`nano.bench.operations`), in two passes that are also compared with each other. Fitted on
+the operations and the whole times of random designs of the family ``depthnet-nano`` at a small size
+and of its preset at a medium one; judged on other random designs at both sizes, and of another
+family. Three forms of the model are fitted to the same times, and an order by MACs alone stands
+beside them; the first form is the one that is asked something.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+from nano.bench.host import device_name
 from nano.bench.operations import Profile, profile
 from nano.console import say
 from nano.cost.latency import LatencyModel, Timing, fit, judged, kendall_tau
 from nano.design.kinds import AnyDesign
 from nano.design.presets import preset, prototype
 from nano.files import to_plain
-from nano.machine import machine
+from nano.networks.device import default_device
 from nano.seeds import derive_seed
 
 FAMILY, OTHER_FAMILY = "depthnet-nano", "depthnet-small"
@@ -51,7 +53,13 @@ def measure(
     }
     jobs = [*known, *(job for group in groups.values() for job in group)]
     passes = [
-        profile(jobs, rounds=rounds, seed=seed, told=lambda done: say(f"round {done} of {rounds}"))
+        profile(
+            jobs,
+            rounds=rounds,
+            seed=seed,
+            device=default_device(),
+            told=lambda done: say(f"round {done} of {rounds}"),
+        )
         for seed in range(PASSES)
     ]
     profiles = [least(readings) for readings in zip(*passes, strict=True)]
@@ -96,7 +104,9 @@ def figures(training: Sequence[Profile], held: dict[str, list[Timing]]) -> dict[
     networks = [each.network for each in training]
     everything = [each for group in held.values() for each in group]
     groups = {"all": everything, **held}
-    device = f"{machine()['processor']}, one thread, float32"
+    where = default_device()
+    threads = ", one thread" if where == "cpu" else ""
+    device = f"{device_name(where)}{threads}, float32"
     models: dict[str, LatencyModel] = {}
     errors: dict[str, dict[str, Any]] = {}
     for name, form in FORMS.items():
@@ -108,6 +118,7 @@ def figures(training: Sequence[Profile], held: dict[str, list[Timing]]) -> dict[
     errors["macs_alone"] = {group: {"tau": macs_tau(timings)} for group, timings in groups.items()}
     first = next(iter(FORMS))
     return {
+        "device": device,
         "fitted_on": {"designs": len(training), "operations": len(known)},
         "measured_ms": {
             "fitted": [round(each.ms, 2) for each in networks],

@@ -19,11 +19,13 @@ from nano.errors import (
     EXIT_INPUT,
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
+    DeviceFailed,
     InputError,
     OutputError,
 )
 
 STDOUT = 1  # the file descriptor
+_LONGEST_LINE = 2000  # characters of an error
 
 
 class Terminated(KeyboardInterrupt):
@@ -41,17 +43,17 @@ class Parser(argparse.ArgumentParser):
 def run(main: Callable[[Sequence[str] | None], int]) -> None:
     """Run a command's ``main`` and exit with the contract's code.
 
-    Wrong input and files that cannot be written end with one line and exit code 2; Ctrl-C with
-    130, SIGTERM with 143; a full disk under stdout with 2, its reader gone (`| head`) silently
-    with 1; anything else is a bug: traceback and exit code 1.
+    Wrong input, files that cannot be written and devices that fail end with one line and exit code
+    2; Ctrl-C with 130, SIGTERM with 143; a full disk under stdout with 2, its reader gone
+    (`| head`) silently with 1; anything else is a bug: traceback and exit code 1.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = main(None)
         if sys.stdout is not None:  # None where it was closed before we started
             sys.stdout.flush()
-    except (InputError, OutputError) as error:
-        say(f"error: {error}")
+    except (InputError, OutputError, DeviceFailed) as error:
+        say(f"error: {one_line(str(error))}")
         code = EXIT_INPUT
     except Terminated:
         say("terminated")
@@ -89,6 +91,16 @@ def _drop_output() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, STDOUT)
     os.close(nowhere)
+
+
+def one_line(text: str) -> str:
+    """The text as one line, whatever names it quotes: control characters are spelt out.
+
+    Of a very long one the middle is left away.
+    """
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    half = _LONGEST_LINE // 2
+    return line if len(line) <= _LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
 
 
 def say(text: str) -> None:

@@ -8,7 +8,7 @@ NanoError
 │   ├── RunError          a run folder or storage: foreign, unwritable, changed space
 │   └── MissingPackage    an optional package, with the command that brings it
 ├── OutputError           the machine cannot keep what was made (a full disk): exit 2
-├── DeviceFailed          a device that gave no measurement: it may come back
+├── DeviceFailed          a device that gave no measurement, and may come back: exit 2
 ├── Diverged              a training ended by NaN or explosion: ends that training, never a study
 └── Raised                a user's own function raised something: likewise
 """
@@ -22,6 +22,10 @@ class NanoError(Exception):
 
 class InputError(NanoError):
     """Something a person gave is wrong: the message says what, where and what would be right."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback: the one line that a command would print."""
+        return [str(self)]
 
 
 class StudyError(InputError):

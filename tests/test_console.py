@@ -15,6 +15,7 @@ from nano.console import parse_size, positive
 from nano.errors import (
     DataError,
     DesignError,
+    DeviceFailed,
     Diverged,
     InputError,
     MissingPackage,
@@ -79,7 +80,17 @@ def test_a_command_ends_with_what_its_main_returns(code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [InputError, StudyError, DesignError, DataError, RunError, MissingPackage, OutputError]
+    "error",
+    [
+        InputError,
+        StudyError,
+        DesignError,
+        DataError,
+        RunError,
+        MissingPackage,
+        OutputError,
+        DeviceFailed,
+    ],
 )
 def test_wrong_input_is_one_line_on_stderr_and_exit_code_2(error: type[NanoError]) -> None:
     code, out, told = ended(f"print('before')\nraise {error.__name__}('study.toml: no such key')")

@@ -20,8 +20,9 @@ ALIASES = {
 NEVER_IMPORTED = {"cmaes", "psycopg"}  # Optuna's CMA-ES sampler and SQLAlchemy import them
 RUN = set(PROJECT["dependencies"])
 EXTRAS = PROJECT["optional-dependencies"]
-OPTIONAL = {one for extra, some in EXTRAS.items() if extra not in ("test", "dev") for one in some}
-TEST = RUN | OPTIONAL | set(EXTRAS["test"])
+NOT_OF_NANO = ("notebooks", "test", "dev")  # extras that nothing in nano imports
+OPTIONAL = {one for extra, some in EXTRAS.items() if extra not in NOT_OF_NANO for one in some}
+TEST = RUN | OPTIONAL | set(EXTRAS["notebooks"]) | set(EXTRAS["test"])
 DEV = TEST | set(EXTRAS["dev"])
 
 

@@ -75,6 +75,7 @@ def test_table_has_the_rows_of_the_paper_s_table_3(capsys: pytest.CaptureFixture
     assert any("1@192x640" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_a_published_network_is_told_by_its_parts(capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(described(capsys, "densedepth", "--json"))
     assert told["size"] == [384, 1280]  # its own

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from benchmarks.search import analytic, live, tabulated
 from benchmarks.search.problem import Problem
 from benchmarks.search.replay import Record, replay
+from nano.bench.host import device_name
 from nano.console import say
 from nano.errors import InputError
 from nano.files import from_plain, read_json, to_plain, write_json
 from nano.machine import commit, machine, versions
+from nano.networks.device import default_device
 
 OURS = "generator-inquisitor"  # what the others are rivals of
 PROBLEMS: dict[str, Callable[[int, float], Problem]] = {
@@ -195,12 +197,14 @@ def kept(out: Path, setting: Setting) -> dict[str, Run]:
 
 def document(setting: Setting, runs: Mapping[str, Run]) -> dict[str, Any]:
     """What is kept: every run, with what gives them meaning."""
+    trained = {"device": device_name(default_device())} if setting.problem == "live" else {}
     return {
         "benchmark": "search",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(Path(__file__).parent),
         "machine": machine(),
         "versions": versions(),
+        **trained,
         "setting": setting,
         "runs": {name: runs[name] for name in sorted(runs)},
     }

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import optuna
 from optuna.storages import InMemoryStorage
@@ -130,14 +131,15 @@ class _Run:
         self._problem = problem
         self._name = name
         self._seed = seed
-        self._store = Store(
-            InMemoryStorage(),
-            problem.name,
-            method(name, problem, seed=seed, trials=trials),
-            caps.prototype,
-            owner=Path("replay.lock"),  # never made: there is one process
-            penalised=name == "cmaes",
-        )
+        with TemporaryDirectory() as folder:  # trials are signed by it; nobody looks for it again
+            self._store = Store(
+                InMemoryStorage(),
+                problem.name,
+                method(name, problem, seed=seed, trials=trials),
+                caps.prototype,
+                owner=Path(folder) / "replay.lock",
+                penalised=name == "cmaes",
+            )
         self._store.claim({}, caps.prototype.space, caps.first())
         self._judge = Judge(utility=problem.utility, requirements=caps.requirements)
         self._promotion = Promotion(

@@ -18,8 +18,10 @@ from nano.memory import keep_freed_memory
 
 @cache
 def trainer_of(study_json: str) -> tuple[StudyFile, BuiltIn]:
-    """The study and its trainer, made once a process and held to one thread."""
+    """The study and its trainer, made once a process: on the GPU, if any, else on one thread."""
     import torch
+
+    from nano.networks.device import default_device
 
     torch.set_num_threads(1)
     keep_freed_memory()
@@ -29,6 +31,7 @@ def trainer_of(study_json: str) -> tuple[StudyFile, BuiltIn]:
         recipe=study.recipe(),
         protocol=protocol_named(study.data.protocol),
         study_seed=study.seed,
+        device=default_device(),
     )
 
 

@@ -34,7 +34,7 @@ from nano.files import to_plain
 
 HERE, HERE_PRECISIONS = ("cpu", "cuda"), PRECISIONS[:2]
 RUNTIMES = ("eager", "compile", "onnxruntime", "tensorrt")
-SSH, DEMO = "ssh:", "demo"
+SSH = "ssh:"
 REPEATS, SECONDS = 3, 5.0
 
 
@@ -200,26 +200,24 @@ def on_device(options: argparse.Namespace) -> int:
     """Measure one network."""
     if not options.device.startswith(SSH):
         raise InputError(f"--device {options.device!r}: known are cpu, cuda and ssh:HOST")
-    from nano.bench.jetson import measure
+    from nano.bench.afar import afar
     from nano.bench.onnx_file import read_onnx
-    from nano.bench.remote import Remote
     from nano.bench.told import measured
 
     model = read_onnx(Path(options.model))
     precision = options.precision or model.precision
-    wanted = {"precision": precision, "power_mode": options.power_mode, "tell": say}
-    host = options.device.removeprefix(SSH)
-    if host == DEMO:
-        from nano.bench.demo.measure import measure_demo
-
-        result = measure_demo(model, str(options.model), **wanted)
-    else:
-        result = measure(Remote(host=host), model, str(options.model), **wanted)
-    if options.json:
-        plain = to_plain(result)
-        print(json.dumps({**plain.pop("measurement"), **plain}, indent=1))
-    else:
-        print(measured(result))
+    with afar(options.device.removeprefix(SSH)) as there:
+        for note in there.notes:
+            say(note)
+        result = there.measure(
+            model,
+            str(options.model),
+            precision=precision,
+            power_mode=options.power_mode,
+            tell=say,
+        )
+    plain = to_plain(result.measurement)
+    print(json.dumps(plain, indent=1) if options.json else measured(result))
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from nano.bench.flags import Version, version_from
 from nano.bench.nvpmodel import Mode, parse_modes, parse_nvpmodel
 from nano.bench.release import Release, jetpack_of, parse_releases
-from nano.bench.remote import Remote, RemoteError, one_line, told
+from nano.bench.remote import Busy, Remote, RemoteError, one_line, told
 from nano.bench.trtexec import MARK, version_of
 from nano.errors import InputError
 from nano.files import from_plain
@@ -152,9 +152,9 @@ def board_of(facts: Facts) -> Board:
 def refuse_if_used(facts: Facts, host: str) -> None:
     """Raise where someone measures or computes there now."""
     if facts.lock is not None:
-        raise RemoteError(f"{host}: {in_use(facts.lock)}")
+        raise Busy(f"{host}: {in_use(facts.lock)}")
     if facts.trtexecs:
-        raise RemoteError(f"{host}: is in use: someone runs trtexec there; wait for its end")
+        raise Busy(f"{host}: is in use: someone runs trtexec there; wait for its end")
 
 
 def in_use(holder: str) -> str:

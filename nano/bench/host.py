@@ -82,6 +82,8 @@ def measurement(task: Task, key: str, device: str, found: Sequence[Repeat]) -> M
     fewest = min(one.runs for one in found)
     if fewest < FEWEST_FOR_P99:
         notes.append(f"p99 is of {fewest} runs only: it is near the slowest of them")
+    if len(found) == 1:
+        notes.append("one process only: whether fresh ones agree is not known")
     shares = {
         "p50": spread([one.p50_ms for one in found]),
         "p90": spread([one.p90_ms for one in found]),

@@ -28,10 +28,11 @@ from nano.bench.board import (
     refuse_if_used,
 )
 from nano.bench.flags import Version, build_flags, measure_flags
+from nano.bench.host import GivenUp
 from nano.bench.nvpmodel import parse_nvpmodel
 from nano.bench.onnx_file import OnnxFile, check_support
 from nano.bench.raw import Asked, JetsonResult, Raw, result_of
-from nano.bench.remote import FULL, ConnectionLost, Remote, RemoteError, Talk, one_line, told
+from nano.bench.remote import FULL, Busy, ConnectionLost, Remote, RemoteError, Talk, one_line, told
 from nano.bench.trtexec import parse_trtexec
 from nano.errors import InputError
 from nano.files import from_plain
@@ -40,6 +41,7 @@ MODEL, ENGINE, TIMES = "model.onnx", "model.plan", "times.json"  # in the folder
 SHORT_S = 60.0  # for a command that does next to nothing
 BYTES_PER_S = 100_000.0  # of the slowest network worth waiting for
 RESTORE_S = 90.0  # after a cut: until the device has noticed and undone its changes
+OTHERS = "someone else began to measure there before we had ended"
 NO_PASSWORD = "a password is required"
 SUDOERS = (
     "allow it without a password for these tools alone (sudo visudo on the device): "
@@ -104,11 +106,12 @@ def measure(
         power_mode: Its name; default: the one the device is in. The device is left as it was.
         plan: Default: three repeats of 30 s.
         root: Where the device's file system begins.
-        tell: Told each step, for a person who waits.
+        tell: Told each step, for a person who waits; may raise `GivenUp` to end it.
 
     Raises:
+        Busy: Someone else uses the device.
         ConnectionLost: The device cannot be reached, or no longer; it tells what is known of it.
-        RemoteError: The device is in use, full, or refuses; what is not as it was is told.
+        RemoteError: The device is full, or refuses; what is not as it was is told.
         InputError: No such power mode, an operator that its TensorRT lacks, ...
     """
     plan = plan or Plan()
@@ -144,7 +147,8 @@ def measure(
         warmup_s=plan.warmup_s,
         no_rails=_why_no_rails(board, remote.host),
     )
-    return result_of(raw, board, asked, _notes(model, board, after))
+    others = [OTHERS] if after and (after.facts.trtexecs or after.facts.lock is not None) else []
+    return result_of(raw, board, asked, _notes(model, board, after), others)
 
 
 def _build(version: Version, precision: str) -> list[str]:
@@ -212,7 +216,7 @@ class _Session:
                 self._listen(talk)
         except ConnectionLost as lost:
             raise ConnectionLost(f"{lost}; {self._after_loss()}") from lost
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, GivenUp):
             self._tell(f"{self._host}: interrupted; {self._after_loss()}")
             raise
 
@@ -226,7 +230,8 @@ class _Session:
                     self._tell(f"{self._host}: {one_line(str(said['step']))}")
         done = talk.end()
         if "failed" in said:
-            raise RemoteError(self._explained(said))
+            kind = Busy if said["failed"] in ("lock", "busy") else RemoteError
+            raise kind(self._explained(said))
         if done.code or not said.get("done"):
             reason = _full_or(done.err)
             raise RemoteError(f"{self._host}: the measurement ended without a result: {reason}")
@@ -351,8 +356,6 @@ def _notes(model: OnnxFile, board: Board, after: Board | None) -> list[str]:
         notes.append(f"logged in there as well: {', '.join(map(one_line, others))}")
     if after is None:
         return [*notes, "it did not answer a last look: who else used it is known from before only"]
-    if after.facts.trtexecs or after.facts.lock is not None:
-        notes.append("someone else began to measure there before we had ended")
     if after.mode != board.mode:
         name = after.mode.name if after.mode else "none"
         notes.append(f"its power mode is {name} now, and was not that before: someone changed it")

@@ -2,7 +2,8 @@
 
 Started by `nano.bench.host`, which writes a `Task` as one line of JSON, later ``go``, and reads
 ``ready`` and a `Repeat` as one line each. Nothing is measured before ``go``: the other end waits
-for the device to be free. An end of the input ends the process.
+for the device to be free. An end of the input ends the process, whatever it does: the other end is
+gone, and with it its turn on the device.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, ClassVar, TextIO
 
 from nano.bench.timing import Plan, Repeat, repeat_of, time_runs, warm_up
@@ -55,6 +58,8 @@ class Task:
 def serve(lines: TextIO, told: TextIO) -> int:
     """The whole of the process's work; returns its exit code."""
     task = from_plain(Task, json.loads(lines.readline()), "task")
+    heard: SimpleQueue[str] = SimpleQueue()
+    threading.Thread(target=_hear, args=(lines, heard), daemon=True).start()
     try:
         infer, meter, versions = _prepared(task)
         infer()  # a compiler, or an allocation, that fails does so before the device is taken
@@ -62,11 +67,18 @@ def serve(lines: TextIO, told: TextIO) -> int:
         print(unfit, file=sys.stderr)
         return UNFIT
     print(READY, file=told, flush=True)
-    if lines.readline().strip() != GO:
+    if heard.get() != GO:
         return 0
     repeat = _measured(task, infer, meter, versions)
     print(json.dumps(to_plain(repeat)), file=told, flush=True)
     return 0
+
+
+def _hear(lines: TextIO, heard: SimpleQueue[str]) -> None:
+    """Hand on every line; waiting for the next one takes no processor time."""
+    for line in lines:
+        heard.put(line.strip())
+    os._exit(0)
 
 
 def _prepared(task: Task) -> Any:

@@ -141,13 +141,18 @@ def check_support(model: OnnxFile, version: Version, precision: str, where: str)
             )
         if operator.kind == QUANTIZE and version < SCALES_IN_FILE:
             raise InputError(f"{where}: {told} does not read {operator}; it needs 8.0 or later")
-    newest = next(opset for since, opset in OPSETS if version >= since)
+    newest = newest_opset(version)
     if model.opset > newest:
         ways = [f": export it with --opset {opset}" for opset in IR_VERSIONS if opset <= newest]
         raise InputError(
             f"{where}: has opset {model.opset}; {told} reads up to {newest}{''.join(ways[-1:])}"
         )
     _check_precision(model, version, precision, where)
+
+
+def newest_opset(version: Version) -> int:
+    """That this TensorRT's parser reads."""
+    return next(opset for since, opset in OPSETS if version >= since)
 
 
 def _check_precision(model: OnnxFile, version: Version, precision: str, where: str) -> None:

@@ -1,6 +1,7 @@
-"""The time of every operation of designs on this processor: the profile of a latency model.
+"""The time of every operation of designs on this machine: the profile of a latency model.
 
-One thread, CPU time, the least of several rounds: what the machine does besides then shows least.
+The least of several rounds: what the machine does besides then shows least. On the CPU one thread
+and CPU time; on a GPU wall time, where the clock waits for the work given so far.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from nano.networks.start import started
 OPERATIONS = {
     "convolution": "conv",
     "native_batch_norm": "norm",
+    "cudnn_batch_norm": "norm",
     "elu_": "selu",
     "relu": "relu",
     "hardtanh": "relu",
@@ -82,10 +84,11 @@ def profile(
     *,
     rounds: int,
     seed: int,
-    clock: Callable[[], int] = time.process_time_ns,
+    device: str = "cpu",
+    clock: Callable[[], int] | None = None,
     told: Callable[[int], None] = lambda done: None,
 ) -> tuple[Profile, ...]:
-    """Time designs, each at its size (height, width), batch 1, float32, one thread.
+    """Time designs, each at its size (height, width), batch 1, float32.
 
     Every round visits all of them, in an order of its own: a slow spell of the machine then meets
     many a little rather than one a lot.
@@ -94,14 +97,16 @@ def profile(
         jobs: Designs and sizes.
         rounds: Of visits; the least time of each operation counts.
         seed: Of weights, images and orders.
-        clock: Nanoseconds; by default CPU time of this process.
+        device: ``cpu``, with one thread, or ``cuda``.
+        clock: Nanoseconds; by default as the head of this file says.
         told: Called after every round with their number so far.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.no_grad():
-            prepared = [_job(design, size, seed) for design, size in jobs]
+            prepared = [_job(design, size, seed, device) for design, size in jobs]
+            clock = clock or (time.process_time_ns if device == "cpu" else _finished_ns)
             random = Random(seed)
             for done in range(1, rounds + 1):
                 for job in random.sample(prepared, len(prepared)):
@@ -112,12 +117,18 @@ def profile(
     return tuple(_profile(job) for job in prepared)
 
 
-def _job(design: AnyDesign, size: tuple[int, int], seed: int) -> _Job:
+def _finished_ns() -> int:
+    """The time at which the GPU has done what it was given."""
+    torch.cuda.synchronize()
+    return time.perf_counter_ns()
+
+
+def _job(design: AnyDesign, size: tuple[int, int], seed: int, device: str) -> _Job:
     generator = torch.Generator().manual_seed(seed)
     return _Job(
         layers=tuple(operations(design, size)),
-        network=started(architecture_of(design), size, seed).eval(),
-        image=torch.randn(1, 3, *size, generator=generator),
+        network=started(architecture_of(design), size, seed).eval().to(device),
+        image=torch.randn(1, 3, *size, generator=generator).to(device),
     )
 
 

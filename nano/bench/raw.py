@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from statistics import fmean
 from typing import ClassVar
 
 from nano.bench.board import Board
@@ -14,6 +13,7 @@ from nano.bench.nvpmodel import Mode
 from nano.bench.power import Energy, energy, gpu_clock, hottest, module_total, total_mw
 from nano.bench.remote import one_line
 from nano.bench.tegrastats import Sample, parse_line
+from nano.bench.timing import spread
 from nano.bench.trtexec import Trtexec, parse_trtexec
 from nano.errors import InputError
 from nano.records import Measurement
@@ -79,13 +79,11 @@ class JetsonResult:
 
     Attributes:
         measurement: Of the repeat whose median is in the middle.
-        medians_ms: Of every repeat, in order.
         energy: Over the timed window of that repeat.
         rails: Which add up to the module's power.
     """
 
     measurement: Measurement
-    medians_ms: tuple[float, ...]
     energy: Energy | None
     rails: tuple[str, ...] = ()
 
@@ -99,8 +97,17 @@ class _Series:
     rails: tuple[str, ...]
 
 
-def result_of(raw: Raw, board: Board, asked: Asked, notes: Sequence[str]) -> JetsonResult:
+def result_of(
+    raw: Raw, board: Board, asked: Asked, notes: Sequence[str], others: Sequence[str] = ()
+) -> JetsonResult:
     """The measurement behind what the runner read.
+
+    Args:
+        raw: What it read.
+        board: Where.
+        asked: For what.
+        notes: To be told with it.
+        others: Who else measured there meanwhile: then it was not quiet.
 
     Raises:
         InputError: No query was timed, fewer are there than were, or the log is not whole.
@@ -116,18 +123,18 @@ def result_of(raw: Raw, board: Board, asked: Asked, notes: Sequence[str]) -> Jet
     lines = [(at, sample) for at, sample in samples if sample is not None]
     found, series, why = _energy(raw, lines, window, asked.no_rails)
     within = window if isinstance(window, tuple) else (float("-inf"), float("inf"))
-    told = [*notes, *_disturbed(raw, medians, lines, within, asked.mode)]
-    spread, queries = times.spreads[COMPUTE], times.queries
+    told = [*notes, *_lessened(raw, lines, within, asked.mode)]
+    of_queries, queries = times.spreads[COMPUTE], times.queries
     return JetsonResult(
         measurement=Measurement(
             key=asked.key,
             device=board.name,
             precision=asked.precision,
             size=asked.size,
-            p50_ms=_ms(spread.median_ms),
-            p90_ms=spread.percentiles_ms["90"],
-            p99_ms=spread.percentiles_ms["99"],
-            fps=run.throughput_qps or 1000 / _ms(spread.mean_ms),
+            p50_ms=_ms(of_queries.median_ms),
+            p90_ms=of_queries.percentiles_ms["90"],
+            p99_ms=of_queries.percentiles_ms["99"],
+            fps=run.throughput_qps or 1000 / _ms(of_queries.mean_ms),
             when=datetime.now(UTC).isoformat(timespec="seconds"),
             power_mode=raw.mode,
             watts=found.mean_w if found else None,
@@ -136,8 +143,11 @@ def result_of(raw: Raw, board: Board, asked: Asked, notes: Sequence[str]) -> Jet
             queries=queries,
             notes=(*told, *([f"energy not measured: {why}"] if why else [])),
             versions=board.versions(),
+            medians_ms=tuple(medians),
+            spread={"p50": round(spread(medians), 5)},
+            energy=_source(found, series.rails) if found and series else None,
+            disturbed=(*others, *_disagree(medians)),
         ),
-        medians_ms=tuple(medians),
         energy=found,
         rails=series.rails if series else (),
     )
@@ -231,9 +241,21 @@ def _by_tegrastats(lines: Sequence[tuple[float, Sample]]) -> _Series | None:
     )
 
 
-def _disturbed(
+def _source(found: Energy, rails: Sequence[str]) -> str:
+    """What measured the energy."""
+    idle = "" if found.idle_w is None else f", {found.idle_w:.3f} W idle"
+    return f"{' + '.join(rails)}: {found.samples} samples{idle}"
+
+
+def _disagree(medians: Sequence[float]) -> list[str]:
+    if spread(medians) <= UNSTEADY:
+        return []
+    told = ", ".join(f"{median:.4g}" for median in medians)
+    return [f"medians of the repeats differ: {told} ms"]
+
+
+def _lessened(
     raw: Raw,
-    medians: Sequence[float],
     lines: Sequence[tuple[float, Sample]],
     window: tuple[float, float],
     mode: Mode | None,
@@ -244,9 +266,6 @@ def _disturbed(
         notes.append(f"clocks not pinned: {one_line(raw.unpinned)}")
     if mode is not None and raw.mode != mode.name:
         notes.append(f"power mode {raw.mode} at the end, {mode.name} was asked for")
-    if max(medians) - min(medians) > UNSTEADY * fmean(medians):
-        told = ", ".join(f"{median:.4g}" for median in medians)
-        notes.append(f"medians of the repeats differ: {told} ms")
     timed = [sample for at, sample in lines if window[0] <= at <= window[1]]
     clock = gpu_clock(timed, mode.gpu_mhz if mode else None)
     if clock is not None and clock.slowed:

@@ -66,6 +66,10 @@ class RemoteError(InputError):
     """A machine that cannot be reached, or does not do what it was asked for."""
 
 
+class Busy(RemoteError):
+    """Somebody else uses the machine now."""
+
+
 class ConnectionLost(RemoteError):
     """The machine could be reached before, or never; what ran there is not known to have ended."""
 

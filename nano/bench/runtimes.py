@@ -6,6 +6,8 @@ result is there. The input stays where the runtime computes: transfers are not t
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 
 from nano.errors import InputError, MissingPackage
+from nano.export.rewrite import rewritten
 from nano.networks.model import Model
 
 if TYPE_CHECKING:
@@ -74,11 +77,31 @@ class Eager:
 
 
 class Compiled(Eager):
-    """torch.compile with its defaults; the compiler runs at the first inference, not timed."""
+    """torch.compile for one shape; compiling is not timed.
+
+    On the CPU with the exact rewrites of `nano.export.rewrite` and weights that are frozen into the
+    program, which packs them once as its convolutions want them. On a GPU its kernels are replayed
+    as one CUDA graph: such small networks would wait for Python to launch them.
+    """
+
+    def prepare(self, model: Model, setting: Setting) -> Infer:
+        """As `Eager.prepare`; on the CPU the compiler runs here, where weights are frozen."""
+        infer = super().prepare(model, setting)
+        if setting.device == CPU:
+            from torch._inductor import config as inductor
+
+            with inductor.patch(freezing=True):
+                infer()
+        return infer
 
     def network(self, model: Model, setting: Setting) -> Callable[[torch.Tensor], object]:
-        """Compiled for one shape."""
-        return torch.compile(super().network(model, setting), dynamic=False)
+        """Compiled at its first call."""
+        network = model.network.eval()
+        if setting.device == CPU:
+            network = rewritten(network)
+        mode = "reduce-overhead" if setting.device == CUDA else "default"
+        moved = network.to(setting.device, DTYPES[setting.precision])
+        return torch.compile(moved, dynamic=False, mode=mode)
 
 
 class OnnxRuntime:
@@ -178,6 +201,9 @@ def check(runtime: str, setting: Setting) -> None:
         raise InputError(f"runtime {runtime} runs on {' and '.join(chosen.devices)} only")
     if setting.device == CUDA and not torch.cuda.is_available():
         raise InputError("device cuda: torch sees no CUDA device here; use cpu")
+    compiler = os.environ.get("CXX", "g++")  # as torch.compile looks for it
+    if runtime == "compile" and setting.device == CPU and shutil.which(compiler) is None:
+        raise InputError(f"runtime compile needs a C++ compiler, and {compiler} is not installed")
     for package in chosen.packages:
         if find_spec(package) is None:
             how = {"tensorrt": "pip install tensorrt"}.get(

@@ -43,7 +43,7 @@ def measured(result: JetsonResult) -> str:
     """A measurement as text."""
     one = result.measurement
     height, width = one.size
-    medians = ", ".join(f"{median:.4g}" for median in result.medians_ms)
+    medians = ", ".join(f"{median:.4g}" for median in one.medians_ms)
     lines = [
         _line("device", one.device),
         _line("versions", _joined(one.versions)),
@@ -53,7 +53,7 @@ def measured(result: JetsonResult) -> str:
         _line("timed", f"{one.queries} queries; medians of all repeats {medians} ms"),
         _line("throughput", f"{one.fps:.4g} images/s"),
         *_energy_per_image(result),
-        *[_line("note", note) for note in one.notes],
+        *_remarks(one),
     ]
     return "\n".join(_printable(line) for line in lines)
 
@@ -81,11 +81,16 @@ def measured_here(one: Measurement) -> str:
     if one.joules is not None:
         lines.append(_line("energy", f"{one.joules:.4g} J per image, {one.watts:.4g} W"))
         lines.append(_line("measured by", one.energy))
-    lines += [_line("note", note) for note in one.notes]
+    lines += _remarks(one)
+    return "\n".join(_printable(line) for line in lines)
+
+
+def _remarks(one: Measurement) -> list[str]:
+    lines = [_line("note", note) for note in one.notes]
     lines += [_line("NOT QUIET", why) for why in one.disturbed]
     if one.disturbed:
         lines.append("This is not the latency of a quiet machine: measure again when it is.")
-    return "\n".join(_printable(line) for line in lines)
+    return lines
 
 
 def _energy_per_image(result: JetsonResult) -> list[str]:

@@ -80,7 +80,7 @@ def opened(place: str, storage: str | None) -> tuple[View, Shelf | None, str]:
     from nano.dashboard.view import View
     from nano.explore.database import open_storage
     from nano.explore.folder import RunFolder
-    from nano.explore.told import redacted
+    from nano.explore.said import redacted
 
     if "://" in place:
         if storage:
@@ -90,13 +90,11 @@ def opened(place: str, storage: str | None) -> tuple[View, Shelf | None, str]:
         folder = RunFolder(path=Path(place))
         if not folder.path.is_dir():
             raise RunError(f"{place}: no such folder; give a run's folder or a storage's URL")
-        if not storage and not (folder.path / "study.db").is_file():
-            raise RunError(f"{place}: has no study.db; is the study kept elsewhere? --storage URL")
-        url = storage or folder.storage_url
+        url = folder.storage_url_or(storage)
     name = str(folder.run().get("study", "")) if folder else ""
     shelf = Shelf(folder.path) if folder and name else None
     view = View(get_storage(open_storage(url, create=False)), shelf, name)
-    studies = view.get_all_studies()
+    studies = view.ours()
     if not studies:
         raise RunError(f"{place if folder else redacted(url)}: holds no study of nano.explore")
     if not name:

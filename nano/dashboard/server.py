@@ -19,7 +19,7 @@ from optuna.exceptions import StorageInternalError
 from nano.dashboard.shelf import Shelf
 from nano.dashboard.view import View
 from nano.errors import InputError, MissingPackage
-from nano.explore.told import told
+from nano.explore.said import said
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -68,6 +68,8 @@ class _Mended:
                 found = callback(*args, **more)
             except ArtifactNotFound as gone:
                 return HTTPError(404, f"no such artifact: {gone}")
+            except KeyError as unknown:  # the storage's word for a study that it has not
+                return HTTPError(404, f"no such study: {unknown}")
             except StorageInternalError as lost:
                 return HTTPError(503, _unread(lost))
             if route.rule == _DETAIL and isinstance(found, dict) and "best_trials" in found:
@@ -91,7 +93,7 @@ _ONE_LINE = _OneLine()  # one object: a logger takes each filter once
 
 
 def _unread(error: StorageInternalError) -> str:
-    return f"the storage cannot be read: {told(error)}"
+    return f"the storage cannot be read: {said(error)}"
 
 
 def _is_feasible(trial: dict[str, Any]) -> bool:
@@ -111,12 +113,19 @@ def _guarded(app: WSGIApplication, *, local: bool) -> WSGIApplication:
 
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _refusal(start, "this page only reads; optuna-dashboard itself can write notes")
-        name = urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or ""
-        if local and not is_loopback(name):
+        if local and not is_loopback(_name(environ.get("HTTP_HOST", ""))):
             return _refusal(start, "ask for it as 127.0.0.1 or localhost")
         return app(environ, begin)
 
     return answer
+
+
+def _name(host: str) -> str:
+    """Of a Host header, without its port; nothing of one that is no host."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _refusal(start: StartResponse, reason: str) -> list[bytes]:

@@ -16,11 +16,11 @@ from typing import BinaryIO, NoReturn
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from nano.errors import InputError
+from nano.explore.archive import is_of_run
 from nano.report.cost_plot import accuracy_against_cost
-from nano.report.markup import Html
 from nano.report.plots import learning_curves, progress
 from nano.report.run import Run, read_run
-from nano.report.style import standing_alone
+from nano.report.style import Drawing
 
 _PREFIX = "artifacts:"  # Optuna's, of the attribute that describes one
 _OF_TRIAL = ("panel.png", "design.json", "evaluation.json", "curve.csv")
@@ -33,7 +33,7 @@ _TYPES = {
     ".html": "text/html",
     ".toml": "text/plain",
 }
-FIGURES: dict[str, Callable[[Run], Html | None]] = {
+FIGURES: dict[str, Callable[[Run], Drawing | None]] = {
     "accuracy-against-cost.svg": accuracy_against_cost,
     "search.svg": progress,
 }
@@ -76,6 +76,8 @@ class Shelf:
             file = (self.folder / path).resolve()
             if not file.is_relative_to(self.folder.resolve()):
                 raise ArtifactNotFound(f"{path}: leads out of the run folder")
+            if not is_of_run(path) or not file.is_file():  # neither its database nor its locks
+                raise ArtifactNotFound(f"{path}: no file of a run")
             return file.open("rb")
         except (InputError, OSError, ValueError) as error:  # ValueError: not a name of ours
             raise ArtifactNotFound(str(error)) from error
@@ -98,7 +100,7 @@ class Shelf:
                 figure = learning_curves([(f"trial {number}", run.curve(number))])
         if figure is None:
             raise ArtifactNotFound(f"{path}: nothing to draw yet")
-        return standing_alone(figure)
+        return figure.alone()
 
 
 def link(study_id: int, path: str) -> str:

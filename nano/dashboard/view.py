@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Container, Mapping
-from dataclasses import replace
 from typing import Any, NoReturn
 
 from optuna.storages import BaseStorage
@@ -21,9 +20,10 @@ from optuna.trial import FrozenTrial, TrialState
 from nano.dashboard.note import study_note
 from nano.dashboard.shelf import FIGURES, Shelf, link
 from nano.errors import RunError
+from nano.explore.told import ANSWER, evaluation_of, without_collecting
 from nano.files import to_plain
-from nano.records import Evaluation, evaluation_from_plain
-from nano.report.run import Run, read_run, stored_run
+from nano.records import Evaluation
+from nano.report.run import read_run, stored_run
 
 _CONSTRAINTS = "constraints"  # where the dashboard looks for the list
 _NOTE_VERSION, _NOTE = "dashboard:note_ver", "dashboard:note_str:"
@@ -55,11 +55,11 @@ class View(BaseStorage):
 
     def get_all_studies(self) -> list[FrozenStudy]:
         """Studies of ours, as shown, in the order of their making."""
-        return [self._shown_study(study) for study in self._ours()]
+        return [self._shown_study(study) for study in self.ours()]
 
     def get_study_id_from_name(self, study_name: str) -> int:
         """By the name as shown, or as stored."""
-        for study in self._ours():
+        for study in self.ours():
             if study_name in (_shown_name(study), study.study_name):
                 return study._study_id
         raise KeyError(study_name)
@@ -80,12 +80,13 @@ class View(BaseStorage):
         """With the note and the artifacts."""
         return self._shown_study(self._stored(study_id)).system_attrs
 
-    def _ours(self) -> list[FrozenStudy]:
+    def ours(self) -> list[FrozenStudy]:
+        """The same as they are stored: nothing is written about them."""
         found = [study for study in self._storage.get_all_studies() if _is_ours(study)]
         return sorted(found, key=lambda study: study._study_id)
 
     def _stored(self, study_id: int) -> FrozenStudy:
-        for study in self._ours():
+        for study in self.ours():
             if study._study_id == study_id:
                 return study
         raise KeyError(study_id)
@@ -110,19 +111,21 @@ class View(BaseStorage):
         ended = sum(trial.state.is_finished() for trial in trials)
         shelf = self._shelf if self._is_on_shelf(study) else None
         about = shelf.folder / "run.json" if shelf else None
-        basis = (ended, about.stat().st_mtime_ns if about and about.exists() else None)
+        changed = about.stat().st_mtime_ns if about and about.exists() else None
+        basis = (ended, changed, study.user_attrs.get(ANSWER))
         if self._notes.get(study._study_id, (None, ""))[0] != basis:
             self._notes[study._study_id] = basis, self._written(study, trials, shelf)
         return self._notes[study._study_id][1]
 
     def _written(self, study: FrozenStudy, trials: list[FrozenTrial], shelf: Shelf | None) -> str:
-        evaluations = [e for trial in trials if (e := _evaluation(trial)[0]) is not None]
+        with without_collecting():
+            evaluations = [e for trial in trials if (e := _evaluation(trial)[0]) is not None]
         plain = study.user_attrs["study"]
-        run = stored_run(_shown_name(study), plain, evaluations)
+        run = stored_run(_shown_name(study), plain, evaluations, study.user_attrs.get(ANSWER))
         links: dict[str, str] = {}
         if shelf is not None:
             try:
-                run = _completed(run, read_run(shelf.folder))
+                run = read_run(shelf.folder, run.evaluations).told_by(run)
             except RunError:  # the folder was taken away; the storage tells what it knows
                 shelf = None
         if shelf is not None:
@@ -142,12 +145,13 @@ class View(BaseStorage):
         """As shown; always copies."""
         on_shelf = self._shelf if self._is_on_shelf(self._stored(study_id)) else None
         stored = self._storage.get_all_trials(study_id, deepcopy=False, states=states)
-        shown = [self._shown_trial(trial) for trial in stored]
-        return [_with_artifacts(t, on_shelf) for t in shown] if on_shelf else shown
+        with without_collecting():
+            shown = [self._shown_trial(trial) for trial in stored]
+            return [_with_artifacts(t, on_shelf) for t in shown] if on_shelf else shown
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """As shown."""
-        for study in self._ours():
+        for study in self.ours():
             for trial in self._storage.get_all_trials(study._study_id, deepcopy=False):
                 if trial._trial_id == trial_id:
                     shown = self._shown_trial(trial)
@@ -193,11 +197,6 @@ class View(BaseStorage):
 def _with_artifacts(trial: FrozenTrial, shelf: Shelf) -> FrozenTrial:
     trial.system_attrs = {**trial.system_attrs, **shelf.of_trial(trial.number)}
     return trial
-
-
-def _completed(stored: Run, folder: Run) -> Run:
-    """The run folder's records, with every trial that the storage knows: it is the truth."""
-    return replace(folder, evaluations=stored.evaluations)
 
 
 def _is_ours(study: FrozenStudy) -> bool:
@@ -246,7 +245,7 @@ def _evaluation(trial: FrozenTrial) -> tuple[Evaluation | None, str]:
     if record is None:
         return None, ""
     try:
-        return evaluation_from_plain(record, f"trial {trial.number}"), ""
+        return evaluation_of(trial), ""
     except RunError as damaged:
         return None, str(damaged)
 

@@ -41,8 +41,12 @@ class Module:
     kernel: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("squeeze", "expand", "width", "kernel"):
-            value = getattr(self, name)
+        for name, value in (
+            ("squeeze", self.squeeze),
+            ("expand", self.expand),
+            ("width", self.width),
+            ("kernel", self.kernel),
+        ):
             if value is not None and not 1 <= value <= WIDEST:
                 raise DesignError(
                     f"module {name} = {value}: channels and kernels lie in 1 to {WIDEST}"

@@ -36,7 +36,16 @@ def parser() -> Parser:
         "--storage", metavar="URL", help="Optuna storage (else SQLite in the run folder)"
     )
     p.add_argument("--join", action="store_true", help="add workers to a study that exists")
-    p.add_argument("--dry-run", action="store_true", help="check, count and predict; train nothing")
+    instead = p.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--dry-run", action="store_true", help="check, count and predict; train nothing"
+    )
+    instead.add_argument(
+        "--export", type=Path, metavar="FILE", help="write the run and its study to one file"
+    )
+    instead.add_argument(
+        "--import", type=Path, dest="bring", metavar="FILE", help="bring them from it: a new run"
+    )
     shown = p.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="one JSON object per line on stdout")
     shown.add_argument("--quiet", action="store_true", help="only the summary")
@@ -59,12 +68,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(json.dumps(StudyFile.model_json_schema(), indent=1))
         return 0
+    if options.bring or (options.export and options.out):
+        return carry(options, options.out)
     path = options.study or default_study()
     # The generator's matrices are small: threads of theirs would only take cores from trainings.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from nano.explore.study import read_study
 
     study = read_study(path, options.set)
+    if options.export:
+        return carry(options, Path("runs") / study.name)
     if options.dry_run:
         from nano.explore.dryrun import dry_run
 
@@ -92,6 +105,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command=sys.argv,
         ),
     )
+
+
+def carry(options: argparse.Namespace, out: Path | None) -> int:
+    """Export the run folder ``out`` to a file, or import one into it; tells what was done."""
+    from nano.explore.carry import export_run, import_run
+    from nano.explore.folder import RunFolder
+
+    if options.bring and options.study:
+        raise InputError(f"--import: the file says which study; leave {options.study} away")
+    if options.export:
+        assert out is not None
+        done = export_run(RunFolder(path=out), options.storage, options.export)
+        told = f"{done['trials']} trials of study {done['study']}: {done['file']}"
+    else:
+        done = import_run(options.bring, out, options.storage)
+        where = done["folder"]
+        told = f"{done['trials']} trials of study {done['study']}: {where}"
+        told += f"\nnext: python -m nano.explore {where}/study.toml --out {where}"
+        told += " --storage URL" if options.storage else ""
+    print(json.dumps(done) if options.json else told)
+    return 0
 
 
 def default_study() -> Path:

@@ -29,6 +29,7 @@ from nano.explore.inquisitor import (
     Evidence,
     Foreseen,
     Inquisitor,
+    relevant,
     scores,
 )
 from nano.explore.levels import Genomes, Levels
@@ -127,7 +128,7 @@ class GeneratorInquisitor:
         theta = self.generator.start(self._first())
         if readings.designs < ENOUGH:
             return Mind(theta=theta, elites=self._first(), inquisitor=None)
-        designs = readings.levelled().last()
+        designs = relevant(readings.levelled().last())
         value = self._believed(designs, inquisitor, levels)
         count = min(self.settings.elites, max(4, len(designs) // 4))
         best = np.argsort(-value, kind="stable")[:count]

@@ -10,7 +10,8 @@ from sqlalchemy import URL, make_url
 
 from nano.errors import MissingPackage, OutputError, RunError
 from nano.explore.outage import Outage, PatientStorage
-from nano.explore.told import redacted, told
+from nano.explore.reading import Storage
+from nano.explore.said import redacted, said
 from nano.files import replacing
 
 # Connections of libpq, so that a machine that vanished is noticed in a minute or so, at both ends.
@@ -47,7 +48,7 @@ def open_storage(url: str, *, create: bool = True, outage: Outage | None = None)
                 _check_there(url)
             # Several processes share the file; a writer waits for the others instead of failing.
             options = {"connect_args": {"timeout": 100}}
-            return RDBStorage(url, engine_kwargs=options, skip_table_creation=not create)
+            return Storage(url, engine_kwargs=options, skip_table_creation=not create)
         return PatientStorage(
             url,
             outage or Outage(where=redacted(url)),
@@ -62,7 +63,7 @@ def open_storage(url: str, *, create: bool = True, outage: Outage | None = None)
     except (OutputError, RunError):
         raise
     except Exception as error:
-        raise RunError(f"storage {redacted(url)}: cannot be opened: {told(error)}") from error
+        raise RunError(f"storage {redacted(url)}: cannot be opened: {said(error)}") from error
 
 
 def _checked_server(url: URL) -> dict[str, Any]:

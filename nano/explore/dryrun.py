@@ -17,12 +17,14 @@ import numpy as np
 from nano.console import say
 from nano.cost.count import count
 from nano.cost.population import count_population
+from nano.data.cache import default_cache
 from nano.data.sample import DepthSet, Truth
 from nano.data.sets import AnyTable, KittiTable, ScenesTable, sources
 from nano.design.kinds import AnyDesign
 from nano.errors import DataError
 from nano.explore.caps import Caps
 from nano.explore.findings import CHANCES
+from nano.explore.lab import instrument_of
 from nano.explore.run import default_workers, threads_each
 from nano.explore.study import StudyFile
 from nano.explore.trainer import load_function
@@ -88,6 +90,9 @@ def dry_run(
     }
     if study.evaluate is not None:
         load_function(study.evaluate.callable, base)
+    instrument = instrument_of(study, default_cache())
+    if instrument is not None:
+        instrument.check()
     if not as_json:
         print(_text(study, found), flush=True)
     if study.evaluate is None:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+_LONGEST = 200  # characters of what came
 Step = str | int  # a key, or a place in a list
 _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
@@ -123,14 +124,19 @@ def _complaint(error: ErrorDetails, path: Sequence[Step], schema: Mapping[str, A
     if kind.startswith("union_tag"):
         known = re.findall(r"'(\w+)'", str(error.get("ctx", {}).get("expected_tags", "")))
         came = came["set"]
-        return f"{_name(path)}no {came!r} here; {suggestion(str(came), known)}"
+        return f"{_name(path)}no {_shown(came)} here; {suggestion(str(came), known)}"
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
-        return f"{_name(path)}no {came!r} here; {suggestion(str(came), known)}"
+        return f"{_name(path)}no {_shown(came)} here; {suggestion(str(came), known)}"
     message = error["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(came, Mapping) or kind == "value_error" else f", got {came!r}"
+    got = "" if isinstance(came, Mapping) or kind == "value_error" else f", got {_shown(came)}"
     hint = _as_table(came, path, _node(error["loc"], schema)) if kind == "model_type" else ""
     return f"{_name(path)}{message[0].lower()}{message[1:]}{got}{hint}"
+
+
+def _shown(came: Any) -> str:
+    text = repr(came)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _as_table(came: Any, path: Sequence[Step], table: Mapping[str, Any]) -> str:

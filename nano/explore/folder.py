@@ -60,6 +60,18 @@ class RunFolder:
         """The SQLite storage of a study that names no other."""
         return f"sqlite:///{(self.path / 'study.db').resolve()}"
 
+    def storage_url_or(self, url: str | None) -> str:
+        """Where the study is kept: at ``url``, or without one here.
+
+        Raises:
+            RunError: There is neither.
+        """
+        if url is None and not (self.path / "study.db").is_file():
+            raise RunError(
+                f"{self.path}: has no study.db; is the study kept elsewhere? --storage URL"
+            )
+        return url or self.storage_url
+
     @property
     def has_trials(self) -> bool:
         """Whether any trial or confirmation was kept here."""

@@ -1,93 +1,64 @@
 """Measuring designs within a search: one at a time on a device, once for all studies, or a reason.
 
 Latency does not depend on weights, so a design is measured before it is trained, and what misses a
-bound on the device is never trained. Workers queue for the device, and trainings that take turns
-(`nano.bench.turns`) pause while one measures. Measurements of a quiet machine are kept by design,
-device, setting and versions. A device that broke or went away is waited for, and then given up.
+bound on the device is never trained. Workers queue for the device. Measurements of a quiet device
+are kept by design, device, setting and versions. A device that broke or went away is waited for,
+and then given up. What measures is an `Instrument`: this machine (`nano.explore.here`), or a device
+that ssh reaches (`nano.explore.afar`).
 """
 
 from __future__ import annotations
 
 import logging
-import tempfile
+import math
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from nano.bench.host import GivenUp, device_name, measure
-from nano.bench.once import Task
-from nano.bench.runtimes import Setting, runtime_versions
-from nano.bench.timing import Plan
-from nano.bench.turns import NotNow, Turns
+from nano.bench.host import GivenUp, never
+from nano.bench.turns import NotNow
 from nano.design.kinds import AnyDesign
 from nano.errors import DeviceFailed, InputError
 from nano.files import canonical_json, from_plain, read_json, short_hash, to_plain, write_json
-from nano.networks.catalog import architecture_of, plain_architecture
 from nano.records import Measurement
 from nano.train.loop import Stopped
 
-VERSION = 1  # of what a measurement is; older ones are measured again
-ATTEMPTS = 2  # to find the machine quiet; then the fastest of them is taken, and marked
-MOST_WARM_S = 5.0  # of a process: what is not steady by then is told as disturbed
+VERSION = 2  # of what a measurement is; older ones are measured again
+ATTEMPTS = 2  # to find the device quiet; then the fastest of them is taken, and marked
 _LOOK_S = 0.2
 _FIRST_WAIT_S = 2.0  # for a device that failed; doubled every time
 
 _log = logging.getLogger("nano.explore")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Device:
-    """Where and how designs are measured.
-
-    Attributes:
-        kind: ``cpu`` or ``cuda``.
-        runtime: A key of `nano.bench.runtimes.RUNTIMES`.
-        precision: ``float32`` or ``float16``.
-        batch: Images at a time.
-        threads: Of the CPU.
-        seconds: That each process times.
-        repeats: Fresh processes.
-        wait_s: How long a device that fails is waited for.
-    """
-
-    kind: str
-    runtime: str = "eager"
-    precision: str = "float32"
-    batch: int = 1
-    threads: int = 1
-    seconds: float = 1.0
-    repeats: int = 2
-    wait_s: float = 300.0
-
-
-def setting_of(device: Device) -> Setting:
-    """For `nano.bench.runtimes.check`."""
-    return Setting(
-        device=device.kind,
-        precision=device.precision,
-        batch=device.batch,
-        threads=device.threads,
-    )
-
-
 @runtime_checkable
-class Measure(Protocol):
-    """`nano.bench.host.measure`, or what a test puts in its place."""
+class Instrument(Protocol):
+    """A device, and how designs are measured on it."""
 
-    def __call__(
-        self,
-        task: Task,
-        key: str,
-        repeats: int,
-        *,
-        turn: Callable[[], AbstractContextManager[object]],
-        stop: Callable[[], bool],
-    ) -> Measurement:
-        """One measurement, from fresh processes."""
+    def check(self) -> None:
+        """Raise an InputError where it can never measure; asks nothing of a device elsewhere."""
+
+    def decides(self, stop: Callable[[], bool]) -> dict[str, Any]:
+        """All that decides a measurement beside the design, as plain data.
+
+        ``device`` is its name, ``versions`` are those that its times depend on.
+
+        Raises:
+            DeviceFailed: It does not answer.
+            InputError: It can never measure, and says why.
+            NotNow: ``stop()`` turned true while waiting for one's turn.
+        """
+
+    def measure(self, design: AnyDesign, stop: Callable[[], bool]) -> Measurement:
+        """Measure once, in one's turn.
+
+        Raises:
+            DeviceFailed: The device broke, went away, or is somebody else's now.
+            InputError: It cannot run this design.
+            GivenUp: ``stop()`` turned true; or NotNow, while waiting for one's turn.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,20 +66,14 @@ class Gauge:
     """Measures the designs of a study.
 
     Attributes:
-        device: Where and how.
-        size: Height and width.
+        instrument: What measures.
         cache: Folder of measurements.
-        turns: Of this machine.
-        measure: What measures.
-        name: What tells the device's name.
+        wait_s: How long a device that fails is waited for, a design.
     """
 
-    device: Device
-    size: tuple[int, int]
+    instrument: Instrument
     cache: Path
-    turns: Turns
-    measure: Measure = measure
-    name: Callable[[str], str] = device_name
+    wait_s: float
 
     def __call__(self, design: AnyDesign, stop: Callable[[], bool]) -> Measurement:
         """The design's measurement: a kept one, or a new one.
@@ -118,7 +83,7 @@ class Gauge:
             InputError: The runtime cannot run this design.
             Stopped: ``stop()`` turned true.
         """
-        end = time.monotonic() + self.device.wait_s
+        end = time.monotonic() + self.wait_s
         pause = _FIRST_WAIT_S
         while True:
             try:
@@ -133,7 +98,7 @@ class Gauge:
             pause *= 2
 
     def _kept_or_new(self, design: AnyDesign, stop: Callable[[], bool]) -> Measurement:
-        path = self.place(design)
+        path = self.place(design, stop)
         kept = _kept(path)
         if kept is not None:
             return kept
@@ -144,46 +109,46 @@ class Gauge:
             # Disturbances only slow down: the fastest of several is the nearest to a quiet one.
             best = min(best, self._measured(design, stop), key=_preference)
         if best.disturbed:
-            _log.warning("%s: not a quiet machine: %s", design.key, "; ".join(best.disturbed))
+            _log.warning("%s: not a quiet device: %s", design.key, "; ".join(best.disturbed))
         else:
             write_json(path, to_plain(best))
         return best
 
     def _measured(self, design: AnyDesign, stop: Callable[[], bool]) -> Measurement:
-        device = self.device
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "design.json"
-            write_json(path, plain_architecture(architecture_of(design)))
-            task = Task(
-                model=str(path),
-                size=self.size,
-                device=device.kind,
-                runtime=device.runtime,
-                precision=device.precision,
-                batch=device.batch,
-                threads=device.threads,
-                plan=Plan(
-                    seconds=device.seconds,
-                    most_seconds=20 * device.seconds,
-                    most_warm_s=MOST_WARM_S,
-                ),
-            )
-            turn = partial(self.turns.measuring, stop)
-            found = self.measure(task, design.key, device.repeats, turn=turn, stop=stop)
-        return replace(found, key=design.key)
+        found = replace(self.instrument.measure(design, stop), key=design.key)
+        if not _sound(found):
+            raise DeviceFailed(f"{found.device} told values that cannot be: {found.values()}")
+        return found
 
-    def place(self, design: AnyDesign) -> Path:
+    def place(self, design: AnyDesign, stop: Callable[[], bool] = never) -> Path:
         """The file that keeps its measurement: named by all that decides it."""
-        settings = to_plain(replace(self.device, wait_s=0.0))
-        what = {
-            "version": VERSION,
-            "key": design.key,
-            "size": self.size,
-            "device": self.name(self.device.kind),
-            "setting": settings,
-            "versions": runtime_versions(self.device.runtime),
-        }
+        what = {"version": VERSION, "key": design.key, **self.instrument.decides(stop)}
         return self.cache / f"{design.key}-{short_hash(canonical_json(what))}.json"
+
+
+def other_than(one: Measurement, now: Mapping[str, Any]) -> str | None:
+    """How a measurement's device is another than what `Instrument.decides` tells now; None if not.
+
+    Versions may differ on one device; see `newer_than`.
+    """
+    before = {"device": one.device, "power mode": one.power_mode}
+    after = {"device": now["device"], "power mode": now.get("power_mode")}
+    told = [f"{n} {before[n]}, now {after[n]}" for n in before if before[n] != after[n]]
+    return "; ".join(told) or None
+
+
+def newer_than(one: Measurement, now: Mapping[str, Any]) -> list[str]:
+    """Which versions have changed since a measurement, e.g. ``torch 2.12.0, now 2.13.0``."""
+    return [
+        f"{name} {one.versions.get(name, 'unknown')}, now {version}"
+        for name, version in now["versions"].items()
+        if one.versions.get(name) != version
+    ]
+
+
+def _sound(one: Measurement) -> bool:
+    """Whether every quantity is one: zero or NaN has no logarithm, and meets or misses no bound."""
+    return all(math.isfinite(value) and value > 0 for value in one.values().values())
 
 
 def _preference(one: Measurement) -> tuple[bool, float]:
@@ -194,10 +159,11 @@ def _kept(path: Path) -> Measurement | None:
     if not path.exists():
         return None
     try:
-        return from_plain(Measurement, read_json(path), str(path))
+        found = from_plain(Measurement, read_json(path), str(path))
     except InputError as damaged:
         _log.warning("%s; measured again", damaged)
         return None
+    return found if _sound(found) else None
 
 
 def _sleep(seconds: float, stop: Callable[[], bool], key: str) -> None:

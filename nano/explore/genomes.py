@@ -20,7 +20,8 @@ from nano.design.kinds import AnyDesign, design_from_plain
 from nano.errors import DesignError, RunError
 from nano.explore.caps import Caps
 from nano.explore.samplers import FIXED, GENOME, NOTES, SEED, Exhausted, WholeSampler
-from nano.records import Evaluation, evaluation_from_plain
+from nano.explore.told import told
+from nano.records import Evaluation
 from nano.seeds import derive_seed
 
 _LOOKED_AT = 256  # proposals that may turn out old or oversized before the space counts as empty
@@ -80,7 +81,7 @@ class GenomeSampler(WholeSampler):
     def __init__(self, proposer: Proposer, caps: Caps, seed: int) -> None:
         super().__init__(caps, seed)
         self._proposer = proposer
-        self._read: dict[tuple[int, int], Evaluation] = {}  # a finished trial never changes
+        self._checked: set[tuple[int, int]] = set()  # a finished trial never changes
 
     def propose(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
         """Knobs nearest to the proposed genome, and its seed; the genome goes to the trial.
@@ -112,24 +113,21 @@ class GenomeSampler(WholeSampler):
 
     def history(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> History:
         """The study's trials as records; raises a RunError for a history of another space."""
-        finished, pending = [], []
+        finished, pending = told(trials), []
+        for evaluation in finished:
+            self._check(study, evaluation)
         for trial in trials:
-            if trial.state.is_finished():
-                if "evaluation" in trial.user_attrs:
-                    finished.append(self._evaluation(study, trial))
-            elif "design" in trial.user_attrs:
+            if not trial.state.is_finished() and "design" in trial.user_attrs:
                 plain = trial.user_attrs["design"]
                 pending.append(design_from_plain(plain, f"trial {trial.number}"))
         return History(finished=tuple(finished), pending=tuple(pending))
 
-    def _evaluation(self, study: optuna.Study, trial: FrozenTrial) -> Evaluation:
-        place = (study._study_id, trial.number)
-        if place not in self._read:
-            where = f"trial {trial.number}"
-            evaluation = evaluation_from_plain(trial.user_attrs["evaluation"], where)
+    def _check(self, study: optuna.Study, evaluation: Evaluation) -> None:
+        place = (study._study_id, evaluation.number)
+        if place not in self._checked:
             try:
                 self._caps.prototype.check_kind(evaluation.design)
             except DesignError as foreign:
+                where = f"trial {evaluation.number}"
                 raise RunError(f"{where}: a history of another space: {foreign}") from foreign
-            self._read[place] = evaluation
-        return self._read[place]
+            self._checked.add(place)

@@ -113,7 +113,7 @@ class Inquisitor:
         self._evidence = evidence
         self.read = readings.designs
         self._mean, self._scale, hyper = _learned(evidence, readings)
-        known = tempered(_relevant(readings).levelled())
+        known = tempered(relevant(readings).levelled())
         outputs = (known.logs - self._mean) / self._scale
         points = evidence.of(known.genomes)
         self.hyper = hyper.with_levels(readings.fidelity.levels)
@@ -156,7 +156,7 @@ class Inquisitor:
         return float(self._scale[0])
 
 
-def _relevant(readings: Readings, at_most: int = _AT_MOST) -> Readings:
+def relevant(readings: Readings, at_most: int = _AT_MOST) -> Readings:
     """At most so many readings, for the cube of them is what they cost.
 
     The best ones and the latest ones, half of each: the neighbourhood that is being searched.

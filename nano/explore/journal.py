@@ -16,8 +16,8 @@ from nano.data.manifest import MANIFEST
 from nano.errors import RunError
 from nano.evaluate.protocol import protocol_of
 from nano.explore.folder import RunFolder
+from nano.explore.said import redacted
 from nano.explore.study import StudyFile
-from nano.explore.told import redacted
 from nano.files import unwritable
 from nano.machine import commit, machine, versions
 
@@ -25,7 +25,12 @@ _SECONDS_BETWEEN_WRITES = 10.0  # what a kill takes from the account of time, at
 
 
 def account(
-    study: StudyFile, base: Path, before: Mapping[str, Any], command: Sequence[str]
+    study: StudyFile,
+    base: Path,
+    before: Mapping[str, Any],
+    command: Sequence[str],
+    *,
+    joined: bool,
 ) -> dict[str, Any]:
     """run.json for this command, on top of what earlier ones left there.
 
@@ -34,6 +39,7 @@ def account(
         base: Where relative roots of data start.
         before: run.json as it stands; empty in a new folder.
         command: The command line; passwords in it are left out.
+        joined: Whether it only adds workers: the study's answer is then in another folder.
 
     Raises:
         DataError: A folder's manifest is missing or wrong.
@@ -46,6 +52,7 @@ def account(
     return {
         **before,
         "study": study.name,
+        "joined": joined,
         "about": study.about,
         "seed": study.seed,
         "space": study.family().space,
@@ -109,6 +116,14 @@ class Clock:
         self.record["commands"][-1]["seconds"] = round(time.monotonic() - self._began, 1)
 
 
+class _Discreet(logging.Formatter):
+    """Lines without the passwords of storages, whoever wrote them into a message or an error."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with the traceback if there is one."""
+        return redacted(super().format(record))
+
+
 class _LogFile(logging.FileHandler):
     """log.txt; where the disk has no room for it, the command's own error says so."""
 
@@ -132,7 +147,7 @@ def logging_to(path: Path) -> Iterator[None]:
         handler = _LogFile(path, encoding="utf-8")
     except OSError as error:
         raise unwritable(path, error) from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("nano")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

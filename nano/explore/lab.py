@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
-from nano.bench.turns import turns_here
+from nano.bench.turns import Turns, turns_here
 from nano.data.sets import prepare_sets
 from nano.evaluate.protocol import protocol_of
+from nano.explore.afar import Afar
 from nano.explore.folder import RunFolder
-from nano.explore.gauge import Device, Gauge
+from nano.explore.gauge import Gauge, Instrument
+from nano.explore.here import Device, Here
 from nano.explore.stages import Decide, Judge, Lab
 from nano.explore.study import StudyFile, parse_study
 from nano.explore.trainer import BuiltIn, Trainer, load_function
@@ -44,12 +47,22 @@ def build_lab(bench: Bench, decide: Decide, stop: Callable[[], bool]) -> Lab:
     )
 
 
-def device_of(study: StudyFile) -> Device | None:
-    """Where the study measures, if it does."""
+def instrument_of(study: StudyFile, cache: Path) -> Instrument | None:
+    """What the study measures by, if it does."""
     table = study.device
     if table is None:
         return None
-    return Device(
+    if table.host is not None:
+        return Afar(
+            host=table.host,
+            size=study.size,
+            turns=Turns(folder=cache / "turns" / table.kind),
+            power_mode=table.power_mode,
+            precision=table.precision,
+            seconds=table.seconds,
+            repeats=table.repeats,
+        )
+    device = Device(
         kind=table.kind,
         runtime=table.runtime,
         precision=table.precision,
@@ -57,19 +70,18 @@ def device_of(study: StudyFile) -> Device | None:
         threads=table.threads,
         seconds=table.seconds,
         repeats=table.repeats,
-        wait_s=60 * table.wait_minutes,
     )
+    return Here(device=device, size=study.size, turns=turns_here(cache))
 
 
 def _gauge(study: StudyFile, bench: Bench) -> Gauge | None:
-    device = device_of(study)
-    if device is None:
+    instrument = instrument_of(study, bench.cache)
+    if study.device is None or instrument is None:
         return None
     return Gauge(
-        device=device,
-        size=study.size,
+        instrument=instrument,
         cache=bench.cache / "measurements",
-        turns=turns_here(bench.cache),
+        wait_s=60 * study.device.wait_minutes,
     )
 
 
@@ -82,5 +94,5 @@ def _trainer(study: StudyFile, bench: Bench) -> Trainer:
         protocol=protocol_of(study.data, bench.base),
         study_seed=study.seed,
         device=bench.device,
-        turns=turns_here(bench.cache) if study.device is not None else None,
+        turns=turns_here(bench.cache) if study.device and study.device.host is None else None,
     )

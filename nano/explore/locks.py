@@ -43,7 +43,7 @@ def locks_of(storage: BaseStorage, study: str) -> Locks:
         if engine.dialect.name == "postgresql" and isinstance(storage, PatientStorage):
             return AdvisoryLocks(engine=engine, study=study, outage=storage.outage)
         if engine.dialect.name == "sqlite" and engine.url.database:
-            return FileLocks(database=Path(engine.url.database))
+            return FileLocks(database=Path(engine.url.database), study=study)
     return NoLocks()
 
 
@@ -72,9 +72,13 @@ class NoLocks:
 
 @dataclass(frozen=True, kw_only=True)
 class FileLocks:
-    """Files beside a SQLite database; on a shared disk as far as its locks reach."""
+    """Files beside a SQLite database; on a shared disk as far as its locks reach.
+
+    A turn is of the whole file, in which one process writes at a time; a driver is of its study.
+    """
 
     database: Path
+    study: str
 
     def turn(self) -> AbstractContextManager[None]:
         """See `Locks`."""
@@ -82,7 +86,7 @@ class FileLocks:
 
     def drive(self) -> AbstractContextManager[None]:
         """See `Locks`."""
-        return held(self._beside("driver"), busy=_busy(self.database.name))
+        return held(self._beside(f"{self.study}.driver"), busy=_busy(self.study))
 
     def tend(self) -> None:
         """Nothing: a lock file is never lost."""

@@ -12,11 +12,11 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import optuna
-from optuna.storages import RDBStorage
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
 from nano.errors import RunError
-from nano.explore.told import redacted, told
+from nano.explore.reading import Storage
+from nano.explore.said import redacted, said
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds between two tries
 _Result = TypeVar("_Result")
@@ -69,7 +69,7 @@ class Outage:
     def _say_lost(self, error: Exception) -> None:
         if not self._over:
             self.note(
-                f"storage {self.where}: lost ({told(error)}); trying again for"
+                f"storage {self.where}: lost ({said(error)}); trying again for"
                 f" {self.seconds / 60:.3g} min, trainings go on meanwhile"
             )
 
@@ -80,7 +80,7 @@ class Outage:
         if self._over or waited >= self.seconds:
             self._over = True  # what is tidied up at the end waits no more
             raise RunError(
-                f"storage {self.where}: lost: {told(error)}; the same command goes on from what"
+                f"storage {self.where}: lost: {said(error)}; the same command goes on from what"
                 " it holds"
             ) from error
 
@@ -96,7 +96,7 @@ def is_lost(error: BaseException | None) -> bool:
     return False
 
 
-class PatientStorage(RDBStorage):
+class PatientStorage(Storage):
     """Optuna's storage in a server's database, every operation of which endures an outage.
 
     An operation whose answer was lost may have been done: what only sets a value is the same when
@@ -119,7 +119,7 @@ _OPERATIONS = (  # that Optuna's cache and the study call
 
 
 def _patient(name: str) -> Callable[..., Any]:
-    plain = getattr(RDBStorage, name)
+    plain = getattr(Storage, name)
 
     @wraps(plain)
     def operation(self: PatientStorage, *arguments: Any, **more: Any) -> Any:

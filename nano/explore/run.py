@@ -15,29 +15,29 @@ from typing import Any
 import optuna
 from optuna.storages import RDBStorage
 
-from nano.bench.runtimes import check
+from nano.bench.turns import NotNow
 from nano.data.cache import default_cache
 from nano.data.sets import prepare_sets, sources
-from nano.errors import EXIT_FEASIBLE, InputError, OutputError, RunError
+from nano.errors import EXIT_FEASIBLE, DeviceFailed, InputError, OutputError, RunError
 from nano.explore.belief import Belief
 from nano.explore.caps import Caps
 from nano.explore.database import disk_full, open_storage
 from nano.explore.findings import Findings, chosen, confirmed
 from nano.explore.folder import RunFolder, held, open_folder
-from nano.explore.gauge import setting_of
+from nano.explore.gauge import Instrument, newer_than, other_than
 from nano.explore.interrupts import Interrupts
 from nano.explore.journal import Clock, account, logging_to
 from nano.explore.kinds import study_sampler
-from nano.explore.lab import device_of, judge
+from nano.explore.lab import instrument_of, judge
 from nano.explore.lessons import lessons
 from nano.explore.locks import Locks, locks_of
 from nano.explore.outage import Outage
 from nano.explore.promotion import Promotion
 from nano.explore.ray_tasks import RayTasks
+from nano.explore.said import redacted
 from nano.explore.search import Budget, Driver
 from nano.explore.storage import Store
 from nano.explore.study import StudyFile
-from nano.explore.told import redacted
 from nano.explore.trainer import load_function
 from nano.explore.watch import JsonLines, Lines, LiveTable, Quiet, terminal
 from nano.explore.workers import Bench, Pool, Workers
@@ -93,9 +93,9 @@ def explore(study: StudyFile, options: Options) -> int:
         load_function(study.evaluate.callable, options.base)
     else:
         sources(study.data, options.base)  # missing data are told before anything is written
-    device = device_of(study)
-    if device is not None:
-        check(device.runtime, setting_of(device))  # likewise
+    instrument = instrument_of(study, default_cache())
+    if instrument is not None:
+        instrument.check()  # likewise
     if options.join and not (options.storage or (options.out / "study.db").exists()):
         raise RunError(f"--join: no study in {options.out} yet; start it without --join first")
     folder = open_folder(options.out, study.name)
@@ -159,7 +159,7 @@ def _drive(
             " study.db, or choose another folder: --out DIR"
         )
     store.claim(study.plain(), caps.prototype.space, caps.first())
-    record = account(study, options.base, folder.run(), options.command)
+    record = account(study, options.base, folder.run(), options.command, joined=options.join)
     clock = Clock(folder=None if options.join else folder, record=record)
     with contextlib.ExitStack() as stack:
         if isinstance(watcher, LiveTable):
@@ -169,6 +169,7 @@ def _drive(
             folder.write_run(record)
         if not options.join:
             _recover(store, folder, caps, watcher)
+        _same_device(instrument_of(study, default_cache()), store, watcher, interrupts)
         record["data"] = _prepare(study, options, watcher, interrupts, clock)
         if isinstance(watcher, LiveTable):
             watcher.resume(store.evaluations())
@@ -228,6 +229,36 @@ def _recover(store: Store, folder: RunFolder, caps: Caps, watcher: Quiet) -> Non
     if done or told or requeued:
         again = ", ".join(f"#{number}" for number in requeued) or "none"
         watcher.note(f"resuming: {done} trials done, interrupted: {again}")
+
+
+def _same_device(
+    instrument: Instrument | None, store: Store, watcher: Quiet, interrupts: Interrupts
+) -> None:
+    """Ask the device, and let no study compare the latencies of two.
+
+    Raises:
+        RunError: It does not answer, or earlier designs were measured on another one.
+        InputError: It can never measure, e.g. has no such power mode.
+    """
+    if instrument is None:
+        return
+    try:
+        now = instrument.decides(interrupts)
+    except NotNow as stopped:
+        raise KeyboardInterrupt from stopped
+    except DeviceFailed as away:
+        raise RunError(f"[device]: {away}") from away
+    measured = [e.measurements[-1] for e in store.evaluations() if e.measurements]
+    for one in measured:
+        other = other_than(one, now)
+        if other is not None:
+            raise RunError(
+                f"[device]: this study's designs were measured on another device ({other}); what"
+                " two devices say cannot be compared: go on there, or begin anew with --out DIR"
+            )
+    newer = newer_than(measured[-1], now) if measured else []
+    if newer:
+        watcher.note(f"measured so far with other versions: {', '.join(newer)}")
 
 
 def _watcher(study: StudyFile, options: Options) -> Quiet:
@@ -401,6 +432,7 @@ def _conclude(
         "seconds": clock.total(),
         "workers": workers,
     }
+    store.conclude(found.best, found.kept)
     folder.write_run({**clock.record, "summary": summary})
     write_trials_csv(folder.path)
     page = write_report(folder.path)

@@ -30,8 +30,9 @@ from nano.explore.locks import Locks, NoLocks
 from nano.explore.promotion import Outlook
 from nano.explore.samplers import GENOME, NOTES, SEED, Exhausted, space
 from nano.explore.study import differences
+from nano.explore.told import ANSWER, told
 from nano.files import to_plain
-from nano.records import Evaluation, evaluation_from_plain
+from nano.records import Confirmation, Evaluation, evaluation_from_plain
 from nano.score import Requirements
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -85,11 +86,7 @@ class Store:
         self._space = space(prototype)
         self._penalised = penalised
         self._owner = owner
-        self._signature = {
-            "host": socket.gethostname(),
-            "place": place_of(owner.parent),
-            "lock": owner.name,
-        }
+        self._signature = signature(owner)
         self._locks = locks or NoLocks()
         self._grace = grace
         self._in_turn = False
@@ -321,6 +318,12 @@ class Store:
             skip_if_finished=True,
         )
 
+    def conclude(self, best: Confirmation | None, confirmations: Sequence[Confirmation]) -> None:
+        """Keep the answer where every machine, and whoever opens the storage alone, finds it."""
+        answer = {"best": best.key if best else None, "confirmations": to_plain(confirmations)}
+        if self.study.user_attrs.get(ANSWER) != answer:
+            self.study.set_user_attr(ANSWER, answer)
+
     # --- what is there ---------------------------------------------------------------------------
 
     def trials(self) -> Sequence[FrozenTrial]:
@@ -333,13 +336,7 @@ class Store:
 
     def evaluations(self, *, but: Container[int] = ()) -> list[Evaluation]:
         """Records of the finished trials, by number; of all processes that work on the study."""
-        found = [
-            evaluation_from_plain(trial.user_attrs["evaluation"], f"trial {trial.number}")
-            for trial in self.trials()
-            if trial.state.is_finished()
-            and "evaluation" in trial.user_attrs
-            and trial.number not in but
-        ]
+        found = told(trial for trial in self.trials() if trial.number not in but)
         return sorted(found, key=lambda evaluation: evaluation.number)
 
     @property
@@ -388,7 +385,7 @@ class Store:
         Returns:
             Numbers told and numbers requeued.
         """
-        told, requeued = [], []
+        finished, requeued = [], []
         for frozen in self._others():
             if self._lives(frozen):
                 continue
@@ -396,12 +393,12 @@ class Store:
                 stored = frozen.user_attrs["evaluation"]
                 evaluation = evaluation_from_plain(stored, f"trial {frozen.number}")
                 self._finish(frozen, evaluation, requirements)
-                told.append(frozen.number)
+                finished.append(frozen.number)
             else:
                 self._storage.set_trial_state_values(frozen._trial_id, state=TrialState.WAITING)
                 requeued.append(frozen.number)
         self._read = None
-        return told, requeued
+        return finished, requeued
 
     def elsewhere(self) -> list[int]:
         """Trials that living processes run, here or on other machines."""
@@ -438,6 +435,15 @@ class Store:
             since = now
             self._heard[trial.number] = (beat, now)
         return now - since < self._grace
+
+
+def signature(owner: Path) -> dict[str, str]:
+    """What a trial keeps of the process that runs it: the machine, the run's place, its lock."""
+    return {
+        "host": socket.gethostname(),
+        "place": place_of(owner.parent),
+        "lock": owner.name,
+    }
 
 
 def _identity(design: AnyDesign) -> dict[str, Any]:

@@ -14,7 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from nano.data.file_tables import FolderTable
 from nano.data.sets import AnyTable, DataTable, ScenesTable, check_splits, truth_kind
@@ -35,6 +42,8 @@ from nano.score import (
     parse_requirement,
 )
 from nano.train.recipe import Recipe, recipe_from_plain
+
+HERE, SSH = ("cpu", "cuda"), "ssh:"  # kinds of devices
 
 
 class _Table(BaseModel):
@@ -146,20 +155,62 @@ class StagesTable(_Table):
 class DeviceTable(_Table):
     """[device]: where every design is measured before it is trained."""
 
-    kind: Literal["cpu", "cuda"] = Field(description="this machine's processor, or its GPU")
-    runtime: Literal["eager", "compile", "onnxruntime", "tensorrt"] = Field(
-        default="eager", description="what runs the network"
+    kind: str = Field(
+        description="cpu or cuda: this machine's processor, or its GPU; ssh:HOST: a Jetson that ssh"
+        " reaches by a key; ssh:demo: a made-up one"
+    )
+    runtime: Literal["eager", "compile", "onnxruntime", "tensorrt", "trtexec"] = Field(
+        default="eager", description="what runs the network; on ssh:HOST trtexec, and nothing else"
     )
     precision: Literal["float32", "float16"] = Field(
         default="float32", description="of the computing"
     )
     batch: int = Field(default=1, gt=0, description="images at a time; latency is the batch's")
     threads: int = Field(default=1, gt=0, description="of the CPU")
-    seconds: float = Field(default=1.0, gt=0, description="that each fresh process times, or more")
+    power_mode: str | None = Field(
+        default=None, description="of ssh:HOST by its name, e.g. MAXN; else the one it is in"
+    )
+    seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="that each fresh process times, or more; on ssh:HOST 5 unless told",
+    )
     repeats: int = Field(default=2, gt=0, description="fresh processes a design")
     wait_minutes: float = Field(
         default=5.0, ge=0, description="a device that fails is waited for so long, a design"
     )
+
+    @property
+    def host(self) -> str | None:
+        """Of ``ssh:HOST``; None for this machine."""
+        return self.kind.removeprefix(SSH) if self.kind.startswith(SSH) else None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual(cls, plain: Any) -> Any:
+        """Defaults of a device that ssh reaches: power is sampled ten times a second."""
+        if isinstance(plain, dict) and str(plain.get("kind", "")).startswith(SSH):
+            return {"runtime": "trtexec", "seconds": 5.0, **plain}
+        return plain
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in HERE and not (kind.startswith(SSH) and kind != SSH):
+            raise ValueError(f"no {kind!r} here; {suggestion(kind, (*HERE, f'{SSH}HOST'))}")
+        return kind
+
+    @model_validator(mode="after")
+    def _fits(self) -> DeviceTable:
+        here = self.host is None
+        if here == (self.runtime == "trtexec"):
+            rest = "ssh:HOST alone" if here else "its only runtime"
+            raise ValueError(f'kind = "{self.kind}", runtime = "{self.runtime}": trtexec is {rest}')
+        if here and self.power_mode is not None:
+            raise ValueError(f'kind = "{self.kind}": power_mode is for ssh:HOST')
+        if not here and (self.batch, self.threads) != (1, 1):
+            raise ValueError(f'kind = "{self.kind}": batch and threads are for cpu and cuda')
+        return self
 
 
 class WorkersTable(_Table):
@@ -379,7 +430,7 @@ def _requirement(study: StudyFile, name: str, text: str) -> None:
 def _check_measured(study: StudyFile, table: str, name: str) -> None:
     if name in MEASURED and study.device is None:
         raise StudyError(
-            f'{table} {name}: measured where? Add [device] with kind = "cpu" or "cuda"'
+            f'{table} {name}: measured where? Add [device] with kind = "cpu", "cuda" or "ssh:HOST"'
         )
 
 

@@ -13,15 +13,14 @@ from nano.design.fastdepth import LAYERS, SKIPS, STRIDES, FastDepthDesign
 from nano.design.kinds import AnyDesign
 from nano.design.parts import modules_by_part
 from nano.report import numbers
-from nano.report.markup import Html
-from nano.report.style import BLUE, GREEN, MUTED, ORANGE, as_svg, canvas, house_style
+from nano.report.style import BLUE, GREEN, MUTED, ORANGE, Drawing, canvas, drawing, house_style
 
 _ROWS = (("squeeze", GREEN), ("expand", ORANGE), ("width", BLUE))
 _WORDS = {"squeeze": "squeeze", "expand": "expansion", "width": "width"}
 _GAP = 1.5  # modules' width left free between stages
 
 
-def heterogeneity(design: AnyDesign) -> tuple[Html, str]:
+def heterogeneity(design: AnyDesign) -> tuple[Drawing, str]:
     """The widths that make the design what it is, as small bars along its depth, and a caption."""
     if isinstance(design, FastDepthDesign):
         return _layer_widths(design), (
@@ -35,7 +34,7 @@ def heterogeneity(design: AnyDesign) -> tuple[Html, str]:
     )
 
 
-def _layer_widths(design: FastDepthDesign) -> Html:
+def _layer_widths(design: FastDepthDesign) -> Drawing:
     with house_style():
         figure = canvas(9.2, 2.4)
         axes = figure.add_subplot()
@@ -47,10 +46,10 @@ def _layer_widths(design: FastDepthDesign) -> Html:
         axes.set_xticks(places, LAYERS, fontsize=8)
         axes.set_ylabel("width\n(channels)")
         axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-        return as_svg(figure, "widths", "Width of every layer along the network's depth")
+        return drawing(figure, "widths", "Width of every layer along the network's depth")
 
 
-def _module_widths(design: Design) -> Html:
+def _module_widths(design: Design) -> Drawing:
     """Squeeze, expansion and width of every module along the depth, as small bars by stage."""
     parts = modules_by_part(design)
     encoder = {name: modules for name, modules in parts.items() if name.startswith("stage")}
@@ -63,12 +62,11 @@ def _module_widths(design: Design) -> Html:
             for row, (name, colour) in enumerate(_ROWS):
                 axes = grid[row][column]
                 _bars(axes, side, name, colour)
-                if column == 0:
-                    axes.set_ylabel(f"{_WORDS[name]}\n(channels)")
+                axes.set_ylabel(f"{_WORDS[name]}\n(channels)" if column == 0 else "channels")
             _stage_names(grid[0][column], side)
             grid[2][column].set_xlabel(("encoder modules along depth", "decoder modules")[column])
         label = "Squeeze, expansion and width of every module along the network's depth"
-        return as_svg(figure, "widths", label)
+        return drawing(figure, "widths", label)
 
 
 def _span(side: dict[str, tuple[Module, ...]]) -> float:
@@ -113,7 +111,7 @@ def _stage_names(axes: Axes, side: dict[str, tuple[Module, ...]]) -> None:
         )
 
 
-def shares(rows: Sequence[PartRow]) -> Html:
+def shares(rows: Sequence[PartRow]) -> Drawing:
     """Share of parameters and of MACs by part of the network."""
     with house_style():
         figure = canvas(5.6, 0.9 + 0.29 * len(rows))
@@ -134,4 +132,4 @@ def shares(rows: Sequence[PartRow]) -> Html:
         axes.set_xlim(left=0)
         axes.set_xlabel("share of the network's total (%)")
         figure.legend(loc="outside lower center", ncols=2)
-        return as_svg(figure, "shares", "Share of parameters and MACs by part of the network")
+        return drawing(figure, "shares", "Share of parameters and MACs by part of the network")

@@ -22,6 +22,10 @@ from nano.report import numbers
 from nano.report.run import Run
 from nano.score import MEASURED, Requirement
 
+_JOINED = (
+    "This folder is of a machine that joined the study: the answer is in the folder of the command"
+    " that began it, and in the storage."
+)
 REFERENCE_ORIGIN = "prototype"  # `Evaluation.origin` of the preset that seeds a search
 
 
@@ -184,6 +188,26 @@ def nearest(run: Run) -> Finding | None:
     return min(findings, key=distance, default=None)
 
 
+def ranked(run: Run) -> list[Evaluation]:
+    """Designs that were trained to the end: the chosen one, then feasible ones, by NetScore."""
+    answer = chosen(run)
+    complete = [e for e in run.evaluations if state(e) == "complete" and e.netscore is not None]
+
+    def rank(evaluation: Evaluation) -> tuple[bool, bool, float]:
+        is_answer = answer is not None and evaluation.key == answer.key
+        return not is_answer, not evaluation.feasible, -(evaluation.netscore or 0.0)
+
+    return sorted(complete, key=rank)
+
+
+def named(run: Run, evaluation: Evaluation) -> str:
+    """How a figure calls a design: ``#10``, ``#10 (chosen)``, ``#0 (reference)``."""
+    words = {finding.key: word for finding, word in ((reference(run), "reference"),
+             (chosen(run), "chosen")) if finding is not None}  # fmt: skip
+    word = words.get(evaluation.key)
+    return f"#{evaluation.number}" + (f" ({word})" if word else "")
+
+
 def gain_db(finding: Finding, against: Finding | None) -> float | None:
     """NetScore above the reference; None without one, or when only one side is confirmed."""
     if against is None or finding.netscore is None or against.netscore is None:
@@ -242,7 +266,11 @@ def quantity(name: str, value: float | None) -> str:
 
 
 def headline(run: Run) -> str:
-    """The answer in one sentence, the same on the page and on the terminal."""
+    """The answer in one sentence, the same on the page, on the terminal and in a notebook."""
+    return f"{_answer(run)} {_JOINED}" if run.joined and not run.confirmations else _answer(run)
+
+
+def _answer(run: Run) -> str:
     if not run.evaluations and not run.confirmations:
         return "No design has been evaluated yet."
     answer = chosen(run)

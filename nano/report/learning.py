@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 
 from nano.records import Evaluation, Lessons
 from nano.report.findings import state
-from nano.report.markup import Html
 from nano.report.run import Run
-from nano.report.style import BLUE, INK, MUTED, ORANGE, RED, as_svg, canvas, house_style
+from nano.report.style import BLUE, INK, MUTED, ORANGE, RED, Drawing, canvas, drawing, house_style
 
 _SD_90 = 1.645  # a normal's 90 % lie within so many standard deviations
 _WINDOW = 8  # trials over which the feasible share is told
@@ -71,7 +70,7 @@ def calibration(told: Sequence[Expectation]) -> str:
     )
 
 
-def learned(run: Run) -> Html | None:
+def learned(run: Run) -> Drawing | None:
     """Foretold against measured delta1, and how the generator narrowed; None without either."""
     told = expectations(run)
     drawn = [e for e in run.evaluations if "entropy" in e.proposal]
@@ -82,8 +81,9 @@ def learned(run: Run) -> Html | None:
         left, right = figure.subplots(1, 2)
         _foretold(left, told)
         _narrowing(right, drawn)
-        figure.legend(loc="outside lower center", ncols=4, columnspacing=1.6)
-        return as_svg(
+        if any(axes.get_legend_handles_labels()[1] for axes in (left, right)):
+            figure.legend(loc="outside lower center", ncols=4, columnspacing=1.6)
+        return drawing(
             figure, "learned", "delta1 foretold against measured, and the generator's entropy"
         )
 
@@ -157,7 +157,7 @@ def told_lessons(lessons: Lessons) -> str:
     return text
 
 
-def lessons_figure(lessons: Lessons) -> Html | None:
+def lessons_figure(lessons: Lessons) -> Drawing | None:
     """Expected change of delta1 per part, beside the price in parameters."""
     ranked = sorted(lessons.parts, key=lambda lesson: lesson.delta1)[-16:]
     if not ranked:
@@ -174,4 +174,4 @@ def lessons_figure(lessons: Lessons) -> Html | None:
         for axes in (gain, price):
             axes.grid(visible=False, axis="y")
             axes.tick_params(axis="y", length=0)
-        return as_svg(figure, "lessons", "What widening each part by a tenth would change")
+        return drawing(figure, "lessons", "What widening each part by a tenth would change")

@@ -11,6 +11,10 @@ class Html(str):
 
     __slots__ = ()
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return str(self)
+
 
 def tag(name: str, *children: object, **attributes: object) -> Html:
     """``<name attribute="value">children</name>``; None children and attributes are left out.

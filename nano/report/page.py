@@ -18,7 +18,9 @@ from nano.report.findings import (
     chosen,
     gain_db,
     headline,
+    named,
     nearest,
+    ranked,
     read_early,
     reference,
     same_spend,
@@ -28,6 +30,7 @@ from nano.report.markup import Html, join, tag
 from nano.report.published import CAVEAT, comparable
 from nano.report.run import CurveRow, Run, read_run
 from nano.report.sheet import SCRIPT, STYLE
+from nano.report.style import Drawing
 from nano.report.trade_plot import trade_off
 
 _CURVES = 5  # designs whose learning curves are drawn
@@ -341,20 +344,11 @@ def _lessons(run: Run, problems: list[str]) -> Html | None:
 
 
 def _best_curves(run: Run, problems: list[str]) -> list[tuple[str, Sequence[CurveRow]]]:
-    answer = chosen(run)
-    complete = [e for e in run.evaluations if state(e) == "complete" and e.netscore is not None]
-
-    def rank(evaluation: Evaluation) -> tuple[bool, bool, float]:
-        is_answer = answer is not None and evaluation.key == answer.key
-        return not is_answer, not evaluation.feasible, -(evaluation.netscore or 0.0)
-
-    curves: list[tuple[str, Sequence[CurveRow]]] = []
-    for evaluation in sorted(complete, key=rank)[:_CURVES]:
-        rows = _curve(run, evaluation.number, problems)
-        if rows:
-            word = " (chosen)" if answer is not None and evaluation.key == answer.key else ""
-            curves.append((f"#{evaluation.number}{word}", rows))
-    return curves
+    curves = (
+        (named(run, evaluation), _curve(run, evaluation.number, problems))
+        for evaluation in ranked(run)[:_CURVES]
+    )
+    return [(name, rows) for name, rows in curves if rows]
 
 
 def _curve(run: Run, number: int, problems: list[str]) -> tuple[CurveRow, ...]:
@@ -426,8 +420,8 @@ def _trials(run: Run) -> Html | None:
     return join([tag("p", text), tag("div", tables.trials_table(run), class_="all")])
 
 
-def _figure(svg: Html | None, caption: str, *, wide: bool = False) -> Html | None:
-    if svg is None:
+def _figure(drawing: Drawing | None, caption: str, *, wide: bool = False) -> Html | None:
+    if drawing is None:
         return None
-    drawn = tag("div", svg, class_="wide") if wide else svg
+    drawn = tag("div", drawing.inline, class_="wide") if wide else drawing.inline
     return tag("figure", drawn, tag("figcaption", caption))

@@ -18,7 +18,6 @@ from nano.report.findings import (
     stage_counts,
     state,
 )
-from nano.report.markup import Html
 from nano.report.run import CurveRow, Run
 from nano.report.style import (
     BLUE,
@@ -30,8 +29,9 @@ from nano.report.style import (
     PINK,
     RED,
     SKY,
-    as_svg,
+    Drawing,
     canvas,
+    drawing,
     few_log_ticks,
     house_style,
     level,
@@ -41,7 +41,7 @@ from nano.report.style import (
 LINES = (BLUE, ORANGE, GREEN, PINK, SKY)  # up to five designs in one figure
 
 
-def progress(run: Run) -> Html | None:
+def progress(run: Run) -> Drawing | None:
     """Best feasible NetScore so far against training images; None without a complete design."""
     spent = spend_before(run.evaluations)
     complete = [
@@ -96,10 +96,10 @@ def progress(run: Run) -> Html | None:
         tick_texts(axes.xaxis, numbers.tick)
         axes.set_xlim(left=0)
         figure.legend(loc="outside lower center", ncols=2, columnspacing=2)
-        return as_svg(figure, "progress", "Best feasible NetScore against training images spent")
+        return drawing(figure, "progress", "Best feasible NetScore against training images spent")
 
 
-def funnel(run: Run) -> Html | None:
+def funnel(run: Run) -> Drawing | None:
     """How many designs reached each stage, and what became of them there; None without any."""
     rows = stage_counts(run)
     if not rows:
@@ -141,10 +141,10 @@ def funnel(run: Run) -> Html | None:
         axes.tick_params(axis="y", length=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(loc="outside lower center", ncols=3, columnspacing=1.6)
-        return as_svg(figure, "funnel", "How many designs reached each stage and ended there")
+        return drawing(figure, "funnel", "How many designs reached each stage and ended there")
 
 
-def optimism(run: Run) -> Html | None:
+def optimism(run: Run) -> Drawing | None:
     """delta1 in the search, of fresh seeds, and on held-out data; None without confirmations."""
     tested = [c for c in run.confirmations if c.accuracy is not None]
     if not tested:
@@ -179,7 +179,7 @@ def optimism(run: Run) -> Html | None:
         figure.legend(
             once.values(), once.keys(), loc="outside lower center", ncols=2, columnspacing=2
         )
-        return as_svg(figure, "optimism", "delta1 observed in the search and confirmed afterwards")
+        return drawing(figure, "optimism", "delta1 observed in the search and confirmed afterwards")
 
 
 def _optimism_row(axes: Axes, row: int, confirmation: Confirmation, seen: float | None) -> None:
@@ -218,7 +218,7 @@ def _optimism_row(axes: Axes, row: int, confirmation: Confirmation, seen: float 
     )
 
 
-def learning_curves(curves: Sequence[tuple[str, Sequence[CurveRow]]]) -> Html | None:
+def learning_curves(curves: Sequence[tuple[str, Sequence[CurveRow]]]) -> Drawing | None:
     """Loss over training images, one panel per stage, one colour per design.
 
     Args:
@@ -254,4 +254,4 @@ def learning_curves(curves: Sequence[tuple[str, Sequence[CurveRow]]]) -> Html | 
         figure.legend(
             handles.values(), handles.keys(), loc="outside lower center", ncols=5, columnspacing=1.4
         )
-        return as_svg(figure, "curves", "Training loss by stage of the best designs")
+        return drawing(figure, "curves", "Training loss by stage of the best designs")

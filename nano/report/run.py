@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,6 +74,22 @@ class Run:
         return summary if isinstance(summary, Mapping) else {}
 
     @property
+    def joined(self) -> bool:
+        """Whether the folder is of a machine that only added workers: its answer is elsewhere."""
+        return self.about.get("joined") is True
+
+    def told_by(self, stored: Run) -> Run:
+        """With the trials that the storage knows; and with its answer, where none is made here."""
+        if not self.joined:
+            return replace(self, evaluations=stored.evaluations)
+        return replace(
+            self,
+            about={**self.about, **stored.about},
+            evaluations=stored.evaluations,
+            confirmations=stored.confirmations,
+        )
+
+    @property
     def trade_off(self) -> tuple[str, ...]:
         """Costs that the study minimises beside the score, counted or measured."""
         utility = self.study.get("utility")
@@ -107,9 +123,21 @@ class Run:
         path = self.folder / "trials" / f"{number:04d}" / "curve.csv"
         return _read_curve(path) if path.is_file() else ()
 
+    def confirmed_panel(self, key: str) -> bytes | None:
+        """What a finalist saw, retrained with the first of the fresh seeds; None without it.
 
-def read_run(folder: Path) -> Run:
+        Raises:
+            RunError: It is no PNG picture.
+        """
+        return _png(self.folder / "confirm" / key / "seed-0" / "panel.png")
+
+
+def read_run(folder: Path, stored: Sequence[Evaluation] | None = None) -> Run:
     """Read every record of a run folder; damaged ones are left out and named in ``problems``.
+
+    Args:
+        folder: The run folder.
+        stored: The trials as the storage knows them, in place of those that the folder keeps.
 
     Raises:
         RunError: When the folder is no run: a report is written into it.
@@ -122,15 +150,15 @@ def read_run(folder: Path) -> Run:
     problems: list[str] = []
     about = _kept(lambda: _table(folder / "run.json"), problems) or {}
     study = _kept(lambda: _study(folder / "study.toml"), problems) or {}
-    evaluations = _records(folder, "trials/*/evaluation.json", evaluation_from_plain, problems)
+    evaluations = list(stored or ())
+    if stored is None:
+        evaluations = _records(folder, "trials/*/evaluation.json", evaluation_from_plain, problems)
     confirmations = _records(
         folder, "confirm/*/confirmation.json", confirmation_from_plain, problems
     )
-    _name_missing(folder, evaluations, problems)
+    if stored is None:
+        _name_missing(folder, evaluations, problems)
     evaluations = [e for e in evaluations if not _unfinished(e, problems)]
-    ordered = sorted(
-        confirmations, key=lambda c: (c.netscore is None, -(c.netscore or 0.0), c.number)
-    )
     best = folder / "best" / "design.json"
     return Run(
         folder=folder,
@@ -139,7 +167,7 @@ def read_run(folder: Path) -> Run:
         study=study,
         requirements=_requirements(about, study, problems),
         evaluations=tuple(sorted(evaluations, key=lambda e: e.number)),
-        confirmations=tuple(ordered),
+        confirmations=_by_score(confirmations),
         best_design=_kept(lambda: read_design(best), problems) if best.is_file() else None,
         best_model=_kept(lambda: _best_model(folder / "best" / "metrics.json"), problems),
         panel=_kept(lambda: _png(folder / "best" / "panel.png"), problems),
@@ -147,27 +175,45 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def stored_run(name: str, study: Mapping[str, Any], evaluations: Sequence[Evaluation]) -> Run:
-    """A run of which only what the storage keeps is at hand: no confirmations, no model.
+def stored_run(
+    name: str, study: Mapping[str, Any], evaluations: Sequence[Evaluation], answer: Any
+) -> Run:
+    """A run of which only what the storage keeps is at hand: no curves, no model.
 
     Args:
         name: The study's.
         study: The study file, parsed.
         evaluations: By trial number.
+        answer: What `nano.explore.storage.Store.conclude` kept; None before the end.
     """
     problems: list[str] = []
+    told = _kept(lambda: _answer(answer, f"study {name}"), problems) if answer is not None else None
+    best, confirmations = told or (None, ())
     return Run(
         folder=Path(),  # nothing is read there
         name=name,
-        about={},
+        about={"summary": {"best": {"key": best}}} if best else {},
         study=study,
         requirements=_requirements({}, study, problems),
         evaluations=tuple(evaluations),
-        confirmations=(),
+        confirmations=_by_score(confirmations),
         best_design=None,
         best_model=None,
         panel=None,
         problems=tuple(problems),
+    )
+
+
+def _answer(plain: Any, where: str) -> tuple[str | None, list[Confirmation]]:
+    if not isinstance(plain, Mapping) or not isinstance(plain.get("confirmations"), list):
+        raise RunError(f"{where}: the answer that is stored cannot be read")
+    found = [confirmation_from_plain(one, f"{where}: answer") for one in plain["confirmations"]]
+    return plain.get("best"), found
+
+
+def _by_score(confirmations: Sequence[Confirmation]) -> tuple[Confirmation, ...]:
+    return tuple(
+        sorted(confirmations, key=lambda c: (c.netscore is None, -(c.netscore or 0.0), c.number))
     )
 
 

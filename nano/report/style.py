@@ -10,6 +10,8 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -18,6 +20,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from nano.errors import InputError
+from nano.files import write_bytes, write_text
 from nano.report.markup import Html, tag
 
 # What matplotlib draws with -> the page's variable. Grey tones are odd values on purpose: they
@@ -45,6 +49,8 @@ VARIABLES = {
     PINK: "pink",
 }
 
+SUFFIXES = (".svg", ".pdf", ".png")  # of a figure's file
+
 _SETTINGS: dict[Any, Any] = {  # matplotlib types its keys as literals of its own version
     "axes.axisbelow": True,
     "axes.edgecolor": MUTED,
@@ -66,6 +72,7 @@ _SETTINGS: dict[Any, Any] = {  # matplotlib types its keys as literals of its ow
     "legend.frameon": False,
     "legend.handletextpad": 0.5,
     "lines.linewidth": 1.8,
+    "pdf.fonttype": 42,  # TrueType: letters of a paper's figure stay letters
     "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
     "svg.hashsalt": "nano",  # the same records give the same bytes
     "text.color": INK,
@@ -113,8 +120,60 @@ def level(axes: Axes, value: float, label: str, colour: str) -> Line2D:
     )
 
 
-def as_svg(figure: Figure, name: str, label: str, tips: Mapping[str, str] | None = None) -> Html:
-    """The figure as inline SVG.
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A finished figure: part of a page, output of a notebook's cell, or a file for a paper.
+
+    Attributes:
+        figure: As matplotlib keeps it.
+        inline: SVG that takes its colours from the page around it.
+    """
+
+    figure: Figure
+    inline: Html
+
+    def alone(self) -> str:
+        """The SVG as a file of its own: the colours of the light page, on its paper."""
+        text = str(self.inline)
+        for colour, variable in VARIABLES.items():
+            text = text.replace(f"var(--{variable})", colour)
+        # Where that font is not installed: the next of about its widths.
+        text = text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+        box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+        assert box is not None  # `drawing` writes one, in points
+        shown = f'width="{box[1]}pt" height="{box[2]}pt" style="background: {PAPER}"'
+        return text.replace("<svg ", f"<svg {shown} ", 1)
+
+    def save(self, path: Path) -> None:
+        """Write it as .svg or .pdf, which stay sharp at any size, or as .png; whole or nothing.
+
+        Raises:
+            InputError: Another suffix.
+            OutputError: The file cannot be written.
+        """
+        if path.suffix not in SUFFIXES:
+            raise InputError(f"{path}: a figure is saved as {', '.join(SUFFIXES)}")
+        if path.suffix == ".svg":
+            write_text(path, self.alone() + "\n")
+            return
+        content = io.BytesIO()
+        # Without a date, the same records give the same bytes.
+        dated = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
+        with house_style():
+            self.figure.savefig(
+                content, format=path.suffix[1:], dpi=200, facecolor="white", metadata=dated
+            )
+        write_bytes(path, content.getvalue())
+
+    def _repr_svg_(self) -> str:
+        """What a notebook shows."""
+        return self.alone()
+
+
+def drawing(
+    figure: Figure, name: str, label: str, tips: Mapping[str, str] | None = None
+) -> Drawing:
+    """The figure, finished.
 
     Args:
         figure: Drawn under `house_style`.
@@ -122,6 +181,10 @@ def as_svg(figure: Figure, name: str, label: str, tips: Mapping[str, str] | None
         label: What a reader who cannot see it is told.
         tips: Texts shown under the pointer, by the artist's gid.
     """
+    return Drawing(figure=figure, inline=_inline(figure, name, label, tips or {}))
+
+
+def _inline(figure: Figure, name: str, label: str, tips: Mapping[str, str]) -> Html:
     text = io.StringIO()
     FigureCanvasSVG(figure)  # takes the figure over; savefig then needs no window
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
@@ -134,9 +197,8 @@ def as_svg(figure: Figure, name: str, label: str, tips: Mapping[str, str] | None
         svg = svg.replace(colour, f"var(--{variable})")
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'(xlink:href="|url\()#', rf"\1#{name}-", svg)
-    for gid, tip in (tips or {}).items():
-        mark = f'<g id="{name}-{gid}">'
-        svg = svg.replace(mark, mark + tag("title", tip), 1)
+    if tips:
+        svg = re.sub(rf'<g id="{re.escape(name)}-([^"]+)">', lambda mark: _told(mark, tips), svg)
     head, rest = svg.split(">", 1)
     box = re.search(r'viewBox="[^"]+"', head)
     assert box is not None  # matplotlib always writes one
@@ -145,12 +207,6 @@ def as_svg(figure: Figure, name: str, label: str, tips: Mapping[str, str] | None
     return Html(f"{opening} {box.group(0)} {names}>{rest.strip()}")
 
 
-def standing_alone(svg: Html) -> str:
-    """A figure of `as_svg` as a file of its own: the colours of the light page, on its paper."""
-    text = str(svg)
-    for colour, variable in VARIABLES.items():
-        text = text.replace(f"var(--{variable})", colour)
-    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
-    assert box is not None  # `as_svg` writes one, in points
-    shown = f'width="{box[1]}pt" height="{box[2]}pt" style="background: {PAPER}"'
-    return text.replace("<svg ", f"<svg {shown} ", 1)
+def _told(mark: re.Match[str], tips: Mapping[str, str]) -> str:
+    """The start of a group, with the tip of that name behind it."""
+    return mark[0] + tag("title", tips[mark[1]]) if mark[1] in tips else mark[0]

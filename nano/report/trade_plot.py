@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from nano.front import costs, front, score
 from nano.report import numbers
 from nano.report.findings import Finding, chosen, confirmed, observed, quantity, state
-from nano.report.markup import Html
 from nano.report.run import Run
 from nano.report.style import (
     BLUE,
@@ -17,15 +16,16 @@ from nano.report.style import (
     MUTED,
     PAPER,
     RED,
-    as_svg,
+    Drawing,
     canvas,
+    drawing,
     few_log_ticks,
     house_style,
     tick_texts,
 )
 
 
-def trade_off(run: Run, name: str) -> Html | None:
+def trade_off(run: Run, name: str) -> Drawing | None:
     """NetScore over one cost: observed designs, their front, and the confirmed; None without any.
 
     Args:
@@ -59,7 +59,7 @@ def trade_off(run: Run, name: str) -> Html | None:
         axes.set_xlabel(f"{_AXES[name]}, log scale")
         axes.set_ylabel("NetScore (dB)")
         figure.legend(loc="outside lower center", ncols=2, columnspacing=2)
-        return as_svg(figure, f"trade-{name}", f"NetScore against {_AXES[name]}", tips)
+        return drawing(figure, f"trade-{name}", f"NetScore against {_AXES[name]}", tips)
 
 
 _AXES = {

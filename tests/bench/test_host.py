@@ -1,6 +1,10 @@
 """Networks measured on this machine in fresh processes."""
 
 import json
+import math
+import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +16,7 @@ import pytest
 from nano.bench import __main__ as command
 from nano.bench import host
 from nano.bench.host import GivenUp, measure, measurement
-from nano.bench.once import Task
+from nano.bench.once import GO, Task
 from nano.bench.runtimes import Setting, check
 from nano.bench.timing import Plan, Times, repeat_of
 from nano.bench.told import measured_here
@@ -129,10 +133,52 @@ def test_a_process_that_breaks_is_told_with_its_last_words(
         measure(TASK, "key", 1)
 
 
+@pytest.mark.parametrize("said", ["", f"{GO}\n"], ids=["preparing", "measuring"])
+def test_a_process_whose_parent_is_gone_ends_at_once(said: str) -> None:
+    """It has no turn any more: whoever measures next must not meet it."""
+    endless = replace(TASK, plan=replace(HASTE, seconds=600.0, most_seconds=600.0))
+    reads, writes = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nano.bench.once"],
+        stdin=reads,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(host.__file__).parents[2])},
+    )
+    os.close(reads)
+    with process, os.fdopen(writes, "w") as lines:
+        lines.write(f"{json.dumps(to_plain(endless))}\n")
+        lines.flush()
+        if said:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            lines.write(said)
+            lines.flush()
+        lines.close()
+        assert process.wait(timeout=60) == 0
+
+
 def test_it_can_be_given_up(process: Callable[[str], None]) -> None:
     process("import time; time.sleep(60)")
     with pytest.raises(GivenUp):
         measure(TASK, "key", 1, stop=lambda: True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_is_measured_on_the_cpu() -> None:
+    task = replace(TASK, model="depthnet-tiny", runtime="compile", batch=1)
+    found = measure(task, "key", 1)
+    assert found.runtime == "compile"
+    assert 0 < found.p50_ms < math.inf
+
+
+def test_without_a_compiler_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told before anything starts, and not by a device that seems to fail for minutes."""
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    setting = Setting(device="cpu", precision="float32", batch=1, threads=1)
+    with pytest.raises(InputError, match="no-such-compiler is not installed"):
+        check("compile", setting)
+    check("eager", setting)
 
 
 def test_runtimes_say_where_they_run() -> None:

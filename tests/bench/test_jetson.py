@@ -13,10 +13,9 @@ import pytest
 from made_up_logs import recorded
 from made_up_onnx import write_onnx
 
-from nano.bench import jetson
+from nano.bench import afar, jetson
 from nano.bench.__main__ import main
 from nano.bench.board import identify
-from nano.bench.demo import measure as demo_measure
 from nano.bench.demo.device import Made
 from nano.bench.demo.server import Demo, Fault, demo
 from nano.bench.jetson import Plan, measure
@@ -26,6 +25,7 @@ from nano.bench.remote import ConnectionLost, Remote, RemoteError
 from nano.errors import InputError
 from nano.files import from_plain
 from nano.records import Measurement
+from nano.report.__main__ import main as report
 
 PLAN = Plan(
     repeats=1,
@@ -107,23 +107,25 @@ def test_a_cut_while_measuring_is_undone_by_the_device_itself(path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_the_command_says_that_the_demo_is_made_up(
-    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_the_command_says_that_the_demo_is_made_up_and_table_2_takes_what_it_prints(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo_measure, "QUICK", PLAN)
+    monkeypatch.setattr(afar, "QUICK", PLAN)
     assert main([str(path), "--device", "ssh:demo", "--json"]) == 0
     out, err = capsys.readouterr()
-    plain = json.loads(out)
-    assert plain.pop("medians_ms") == [plain["p50_ms"]]
-    assert plain.pop("energy")["mean_w"] == plain["watts"]
-    assert plain.pop("rails")[0] == "VDD_GPU_SOC"
-    one = from_plain(Measurement, plain, "bench --json")
+    one = from_plain(Measurement, json.loads(out), "bench --json")
+    assert one.medians_ms == (one.p50_ms,)
+    assert one.energy is not None and one.energy.startswith("VDD_GPU_SOC + VDD_CPU_CV + VIN")
     assert (one.device, one.power_mode, one.notes[0]) == (
         "demo",
         "MODE_15W",
         "made up: ssh:demo is no device, and this is no measurement",
     )
-    assert "ssh:demo: made up" in err
+    assert "made up: ssh:demo" in err
+    kept = tmp_path / "demo.json"
+    kept.write_text(out)
+    assert report(["table2", str(kept)]) == 0
+    assert f"{one.fps:.2f}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,10 @@ from made_up_logs import recorded
 
 from nano.bench.__main__ import main
 from nano.bench.power import TOTALS
+from nano.files import to_plain
+from nano.records import Measurement
+from nano.report.__main__ import main as report
+from nano.report.numbers import UNKNOWN
 
 PAGE = (Path(__file__).parents[2] / "docs" / "jetson.md").read_text()
 
@@ -24,14 +26,32 @@ def test_the_page_shows_what_the_recorded_log_gives(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == block
 
 
-def test_the_line_that_prints_table_2_copes_with_a_mode_without_power(tmp_path: Path) -> None:
+def test_the_line_that_prints_table_2_copes_with_a_mode_without_power(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for name, watts in (("maxn", 20.0), ("15w", None)):
-        plain = {"device": "Xavier", "power_mode": name, "fps": 30.0, "watts": watts}
-        (tmp_path / f"{name}.json").write_text(json.dumps(plain))
-    (code,) = re.findall(r'^python -c "(.*)"$', PAGE, re.MULTILINE)
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout == "Xavier maxn 30.0 1.5\nXavier 15w 30.0 None\n"
+        one = Measurement(
+            key="0123456789ab",
+            device="Xavier",
+            precision="float16",
+            size=(384, 1280),
+            p50_ms=33.0,
+            p90_ms=34.0,
+            p99_ms=35.0,
+            fps=30.0,
+            when="2000-01-01",
+            power_mode=name,
+            watts=watts,
+        )
+        Path(f"{name}.json").write_text(json.dumps(to_plain(one)))
+    (words,) = re.findall(r"^python -m nano.report (table2 .*)$", PAGE, re.MULTILINE)
+    assert report(words.split()) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "Xavier," in line]
+    assert [row[-2:] for row in rows if row[0] == "0123456789ab"] == [
+        ["20.00", "1.500"],
+        ["measured", UNKNOWN],  # not measured
+    ]
 
 
 def test_the_table_of_totals_has_every_rule() -> None:

@@ -124,8 +124,8 @@ def test_fewer_queries_than_were_timed_are_refused() -> None:
 def test_the_middle_repeat_is_reported_and_all_are_told() -> None:
     raw = replace(RAW, repeats=tuple(repeat(AT + 11, ms) for ms in (30.0, 20.0, 25.0)))
     found = result_of(raw, board(), ASKED, [])
-    assert (found.measurement.p50_ms, found.medians_ms) == (25.0, (30.0, 20.0, 25.0))
-    assert found.measurement.notes == ("medians of the repeats differ: 30, 20, 25 ms",)
+    assert (found.measurement.p50_ms, found.measurement.medians_ms) == (25.0, (30.0, 20.0, 25.0))
+    assert found.measurement.disturbed == ("medians of the repeats differ: 30, 20, 25 ms",)
 
 
 def test_a_busy_gpu_below_the_mode_s_cap_is_throttled() -> None:

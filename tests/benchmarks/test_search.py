@@ -159,6 +159,14 @@ def test_a_replay_is_a_function_of_its_seed(problem: Analytic) -> None:
     assert searched(problem, "evolution", 14, seed=1).spends[1:] != first.spends[1:]
 
 
+def test_a_replay_leaves_no_files(
+    problem: Analytic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    searched(problem, "evolution", 2)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_replay_ends_by_spend(problem: Analytic) -> None:
     preset = problem.caps.cost(problem.caps.prototype.preset).macs * problem.trainings[0][1]
     record = replay(problem, "copies", 0, spend=12.0 * preset)

@@ -164,6 +164,7 @@ def test_instances_are_bootstraps_of_one_table(problem: Tabulated) -> None:
     assert [stage for stage, _ in straight(0).trainings] == ["final"]
 
 
+@pytest.mark.slow
 def test_the_learned_search_is_ahead_of_breeding_and_of_copies() -> None:
     """The guard of the ranking: equal spend, on a bootstrap that is no one's evidence."""
     problem = replace(straight(50), rules=Rules(checkpoints=1))  # only the end is looked at

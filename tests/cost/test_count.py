@@ -155,6 +155,7 @@ def equal_to_running(design: Design, size: tuple[int, int]) -> None:
     assert (cost.macs, cost.activations) == (ran.macs, ran.activations)
 
 
+@pytest.mark.slow
 @given(design=designs(), data=st.data())
 def test_closed_form_walk_and_modules_agree_on_mixed_kinds(
     design: Design, data: st.DataObject
@@ -181,6 +182,7 @@ def test_population_agrees_on_any_masked_genome(member: tuple[Prototype, Genome]
     assert count_population(np.array([genome]), known, SMALL).of(0) == cost
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(design=designs(), data=st.data())
 def test_torch_counts_the_same_on_mixed_kinds(design: Design, data: st.DataObject) -> None:

@@ -12,6 +12,7 @@ import optuna
 import pytest
 from dashboard_study import INFEASIBLE, PRUNED, Make, Page
 
+from nano.dashboard.view import View
 from nano.explore.database import open_storage
 
 HOSTILE = (
@@ -175,10 +176,35 @@ def test_the_plain_dashboard_opens_the_same_storage(made: Path) -> None:
 
 
 def test_a_page_of_another_name_is_not_answered(page: Page) -> None:
-    for host in ("evil.invalid", "evil.invalid:8080", "", "10.0.0.1:8080"):
+    for host in ("evil.invalid", "evil.invalid:8080", "", "10.0.0.1:8080", "[::1", "127.0.0.1.x"):
         assert page("/api/studies", host=host).status == 403
     for host in ("localhost:8080", "127.0.0.1", "[::1]:8080"):
         assert page("/api/studies", host=host).status == 200
+
+
+@pytest.mark.parametrize("path", ["study.db", "owners/turn.lock", "checkpoints/a.pt", "trials"])
+def test_only_a_run_s_own_files_are_served(make: Make, path: str) -> None:
+    folder = make()
+    for name in ("owners/turn.lock", "checkpoints/a.pt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    assert Page(folder)("/artifacts/1/" + path.encode().hex()).status == 404
+
+
+def test_what_is_not_there_is_404(page: Page) -> None:
+    for path in ("/api/studies/99", "/artifacts/1/zz", "/artifacts/1/99/00", "/artifacts/1/2e2e"):
+        assert page(path).status == 404, path
+
+
+def test_the_address_does_not_wait_for_the_note(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[object] = []
+    monkeypatch.setattr(View, "_written", lambda *given: written.append(given) or "")
+    page = Page(make())
+    assert not written
+    page.detail()
+    assert len(written) == 1
 
 
 def test_files_open_in_a_cage(page: Page) -> None:

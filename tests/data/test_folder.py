@@ -340,6 +340,7 @@ def test_a_study_of_a_folder_runs_and_its_manifest_may_not_change_between(
         explore(study)
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_to_do_about_a_missing_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

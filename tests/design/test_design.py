@@ -70,6 +70,7 @@ def test_the_key_does_not_depend_on_the_order_or_the_spaces_of_the_file(tmp_path
     assert read_design(path).key == TINY.key
 
 
+@pytest.mark.slow
 @given(st.lists(designs(), min_size=2, max_size=4))
 def test_keys_are_equal_exactly_when_designs_are(found: list[Design]) -> None:
     assert len({design.key for design in found}) == len(set(found))

@@ -147,6 +147,7 @@ def test_an_inquisitor_that_cannot_be_fitted_is_told_once_and_the_generator_goes
     assert caplog.text.count("cannot be fitted (not positive definite)") == 1
 
 
+@pytest.mark.slow
 def test_it_learns_where_the_score_is(tmp_path: Path) -> None:
     """The best of the later half beats the prototype within the caps by what noise cannot do."""
     found = searched(store(tmp_path / "a"), 24)

@@ -166,3 +166,9 @@ def test_what_no_design_can_meet_ends_it(toy: Toy) -> None:
 def test_the_studies_that_ship_are_sound(toy: Toy, clocked: float, study: str) -> None:
     toy.study.write_bytes((ROOT / "studies" / study).read_bytes())
     assert toy("--dry-run").code == 0
+
+
+def test_a_device_that_can_never_measure_is_told(toy: Toy) -> None:
+    toy.study.write_text(f'{toy.study.read_text()}\n[device]\nkind = "cpu"\nruntime = "tensorrt"\n')
+    ended = toy("--dry-run")
+    assert ended.code == 2 and "runtime tensorrt runs on cuda only" in ended.err

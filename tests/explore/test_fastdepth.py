@@ -41,6 +41,7 @@ def study(toy: Toy) -> Toy:
     return toy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_generator_searches_it(study: Toy, kind: str) -> None:
     ended = study("--json", "--trials", "7", "--set", f"generator.kind={kind}")

@@ -10,7 +10,7 @@ import pytest
 from made_up_world import CAPS, EVIDENCE, LEVELS, REQUIRED, SMALL, genomes, law, readings
 
 from nano.design.presets import prototype
-from nano.explore.inquisitor import Inquisitor, _relevant, scores
+from nano.explore.inquisitor import Inquisitor, relevant, scores
 from nano.explore.readings import Readings, collect, log_errors, metrics_of, with_fresh
 from nano.explore.stages import Judge, confirmation, counted
 from nano.records import Accuracy, Evaluation, Reading
@@ -75,7 +75,7 @@ def test_what_fresh_seeds_gave_is_one_final_reading_more() -> None:
 
 def test_of_very_many_readings_the_best_and_the_latest_are_kept() -> None:
     many = readings(genomes(40), 0.02)
-    kept = _relevant(many, at_most=20)
+    kept = relevant(many, at_most=20)
     assert len(kept) == 20
     assert set(range(30, 40)) <= set(kept.numbers)
     early = many.logs[:30, 0]

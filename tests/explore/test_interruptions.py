@@ -119,6 +119,7 @@ def test_ctrl_c_twice_ends_at_once_and_the_same_command_goes_on(
     same(toy, undisturbed)
 
 
+@pytest.mark.slow
 def test_workers_do_not_outlive_a_driver_that_was_killed(
     toy: Toy, start: Start, undisturbed: list[tuple[object, ...]]
 ) -> None:

@@ -1,11 +1,13 @@
 """Measuring within a search: queue, cache and faults, with a measurement that is made up."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +23,13 @@ from nano.design.presets import preset
 from nano.errors import DeviceFailed, InputError
 from nano.explore import gauge as gauge_module
 from nano.explore.folder import RunFolder
-from nano.explore.gauge import ATTEMPTS, Device, Gauge
+from nano.explore.gauge import ATTEMPTS, Gauge
+from nano.explore.here import Device, Here
 from nano.explore.speed import ENOUGH, speed
 from nano.explore.stages import Judge, Lab, confirmation, counted, known, objective
 from nano.explore.storage import trial_state
 from nano.explore.trainer import Job, Outcome
+from nano.files import to_plain, write_json
 from nano.front import costs, front
 from nano.networks.catalog import load_architecture
 from nano.records import Accuracy, Evaluation, Measurement, Reading
@@ -91,16 +95,16 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def gauge(folder: Path, made_up: MadeUp, **device: object) -> Gauge:
-    settings = {"kind": "cpu", "wait_s": 0.02} | device
-    return Gauge(
+def gauge(folder: Path, made_up: MadeUp, wait_s: float = 0.02, **device: object) -> Gauge:
+    settings = {"kind": "cpu"} | device
+    here = Here(
         device=Device(**settings),  # type: ignore[arg-type]
         size=SIZE,
-        cache=folder / "measurements",
         turns=Turns(folder=folder / "turns"),
-        measure=made_up,
+        run=made_up,
         name=lambda kind: f"a {kind}",
     )
+    return Gauge(instrument=here, cache=folder / "measurements", wait_s=wait_s)
 
 
 def never() -> bool:
@@ -121,7 +125,7 @@ def test_a_design_is_measured_once_for_all_studies(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "other", [{"threads": 2}, {"runtime": "compile"}, {"kind": "cuda"}, {"batch": 8}], ids=str
 )
-def test_another_setting_is_measured_anew(tmp_path: Path, other: dict[str, object]) -> None:
+def test_another_setting_is_measured_anew(tmp_path: Path, other: dict[str, Any]) -> None:
     made_up = MadeUp([measurement(12.0)])
     gauge(tmp_path, made_up)(TINY, never)
     gauge(tmp_path, made_up, **other)(TINY, never)
@@ -131,14 +135,9 @@ def test_another_setting_is_measured_anew(tmp_path: Path, other: dict[str, objec
 def test_other_versions_are_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made_up = MadeUp([measurement(12.0)])
     gauge(tmp_path, made_up)(TINY, never)
-    monkeypatch.setattr(gauge_module, "runtime_versions", lambda runtime: {"torch": "99"})
+    monkeypatch.setattr("nano.explore.here.runtime_versions", lambda runtime: {"torch": "99"})
     gauge(tmp_path, made_up)(TINY, never)
     assert len(made_up.tasks) == 2
-
-
-def test_how_long_a_device_is_waited_for_changes_no_measurement(tmp_path: Path) -> None:
-    first, second = (gauge(tmp_path, MadeUp([]), wait_s=wait) for wait in (1.0, 2.0))
-    assert first.place(TINY) == second.place(TINY)
 
 
 def test_a_damaged_file_is_measured_anew(tmp_path: Path) -> None:
@@ -158,6 +157,27 @@ def test_a_machine_that_is_not_quiet_is_measured_again_and_not_kept(tmp_path: Pa
     assert (found.p50_ms, found.disturbed) == (13.0, ("others",))
     assert len(made_up.tasks) == ATTEMPTS and not one.place(TINY).exists()
     assert one(TINY, never).disturbed == () and one.place(TINY).exists()
+
+
+@pytest.mark.parametrize("ms", [math.nan, math.inf, 0.0, -1.0])
+def test_times_that_cannot_be_are_a_device_that_failed(tmp_path: Path, ms: float) -> None:
+    told = replace(measurement(12.0), p50_ms=ms)
+    one = gauge(tmp_path, MadeUp([told]), wait_s=0.0)
+    with pytest.raises(DeviceFailed, match=r"a?made up told values that cannot be"):
+        one(TINY, never)
+    assert not one.place(TINY).exists()
+
+
+def test_a_counter_that_stands_still_is_no_energy(tmp_path: Path) -> None:
+    told = replace(measurement(12.0), joules=0.0)
+    with pytest.raises(DeviceFailed, match="'joules': 0"):
+        gauge(tmp_path, MadeUp([told]), wait_s=0.0)(TINY, never)
+
+
+def test_a_kept_time_that_cannot_be_is_measured_anew(tmp_path: Path) -> None:
+    one = gauge(tmp_path, MadeUp([measurement(12.0)]))
+    write_json(one.place(TINY), to_plain(replace(measurement(12.0), p50_ms=-1.0)))
+    assert one(TINY, never).p50_ms == 12.0
 
 
 def test_a_device_that_comes_back_is_waited_for(tmp_path: Path, no_waiting: None) -> None:
@@ -336,7 +356,7 @@ def test_a_study_with_a_latency(timed: Toy, monkeypatch: pytest.MonkeyPatch) -> 
         assert isinstance(design, Design)
         return measurement(count(design, SIZE).params / 1000)
 
-    monkeypatch.setattr("nano.explore.lab.Gauge", partial(Gauge, measure=by_size))
+    monkeypatch.setattr("nano.explore.lab.Here", partial(Here, run=by_size))
     ended = timed("--trials", "12")
     assert ended.code in (0, 3), ended.err
     found = timed.evaluations()
@@ -347,11 +367,36 @@ def test_a_study_with_a_latency(timed: Toy, monkeypatch: pytest.MonkeyPatch) -> 
     assert {row["latency_ms"] != "" for row in timed.rows()} == {True}
 
 
+def test_a_study_is_not_resumed_on_another_device(
+    timed: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor are more workers added there: what two devices say cannot be compared."""
+
+    def on(device: str, torch: str) -> None:
+        told = replace(measurement(3.0), device=device, versions={"torch": torch})
+        made = partial(Here, run=MadeUp([told]), name=lambda kind: device)
+        monkeypatch.setattr("nano.explore.lab.Here", made)
+        monkeypatch.setattr("nano.explore.here.runtime_versions", lambda runtime: {"torch": torch})
+
+    on("one processor", "2.12")
+    assert timed("--trials", "3").code in (0, 3)
+    on("another processor", "2.12")
+    for arguments in (("--trials", "4"), ("--trials", "4", "--join")):
+        ended = timed(*arguments)
+        assert ended.code == 2
+        assert "device one processor, now another processor" in ended.err
+    assert len(timed.evaluations()) == 3
+    on("one processor", "2.13")
+    ended = timed("--trials", "4")
+    assert ended.code in (0, 3) and len(timed.evaluations()) == 4
+    assert "other versions: torch 2.12, now 2.13" in ended.err
+
+
 def test_a_study_whose_device_is_away_ends_and_says_why(
     timed: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made_up = MadeUp([DeviceFailed("the device is lost")])
-    monkeypatch.setattr("nano.explore.lab.Gauge", partial(Gauge, measure=made_up))
+    monkeypatch.setattr("nano.explore.lab.Here", partial(Here, run=made_up))
     ended = timed()
     assert ended.code == 2
     assert "the first 3 designs all failed" in ended.err and "the device is lost" in ended.err

@@ -298,6 +298,7 @@ def test_the_proposal_is_one_record_of_the_trial(tiny: Prototype) -> None:
     assert study.trials[0].system_attrs[FIXED] == trial.params
 
 
+@pytest.mark.slow
 def test_exhausted_is_said_after_a_bounded_number_of_draws(tiny: Prototype) -> None:
     caps = Caps(prototype=tiny, requirements=Requirements.parse({"params": "<= 10"}), size=SIZE)
     study = optuna.create_study(sampler=CappedSampler(sampler_factory("random", tiny, 24), caps, 0))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import multiprocessing
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,10 +23,10 @@ from nano.errors import MissingPackage, OutputError, RunError
 from nano.explore.caps import Caps
 from nano.explore.database import disk_full, open_storage
 from nano.explore.folder import held, is_held
+from nano.explore.said import redacted
 from nano.explore.samplers import CappedSampler, sampler_factory
 from nano.explore.stages import Judge, counted
 from nano.explore.storage import GRACE_SECONDS, Asked, Store, searched_margins, trial_state
-from nano.explore.told import redacted
 from nano.records import Accuracy, Evaluation, Reading
 from nano.report.findings import state
 from nano.score import Requirements, Utility
@@ -499,6 +500,35 @@ def test_several_processes_never_take_the_same_waiting_trial(
 
 
 # --- databases -----------------------------------------------------------------------------------
+
+
+def test_trials_are_read_as_optuna_reads_them(open_store: Open, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    store = open_store("a", open_storage(url))
+    for stage in ("final", "rung 1"):
+        reason = None if stage == "final" else f"not among the best of {stage}"
+        store.tell(evaluation(ask(store), stage, reason=reason), ASKED)
+    ask(store)  # under way
+    infinite = optuna.create_trial(
+        value=math.inf, intermediate_values={1: math.nan, 7: -math.inf}, user_attrs={"a": [1, {}]}
+    )
+    store.study.add_trial(infinite)
+    store.study.enqueue_trial({"seed": 5})
+    theirs, ours = optuna.storages.RDBStorage(url), open_storage(url)
+    assert isinstance(ours, optuna.storages.RDBStorage)
+    for states in (None, (TrialState.COMPLETE,), (TrialState.RUNNING, TrialState.WAITING)):
+        found = [one.get_all_trials(1, states=states) for one in (ours, theirs)]
+        assert _alike(found[0]) == _alike(found[1]) != []
+    for named, after in (({1, 3}, 3), (set(), 2), ({5}, 1), (set(), -1)):
+        some = [one._get_trials(1, None, named, after) for one in (ours, theirs)]
+        assert _alike(some[0]) == _alike(some[1])
+    with pytest.raises(KeyError):
+        ours.get_all_trials(9)
+
+
+def _alike(trials: Sequence[optuna.trial.FrozenTrial]) -> list[str]:
+    """As text: NaN is not equal to itself, and attributes have no order."""
+    return [json.dumps(vars(trial), sort_keys=True, default=repr) for trial in trials]
 
 
 def test_a_driver_that_is_not_there_is_named_with_the_command_that_brings_it() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from nano.errors import InputError
 from nano.explore.__main__ import main
-from nano.explore.study import StudyFile, differences, read_study
+from nano.explore.study import StudyFile, differences, parse_study, read_study
 
 BEGINNING = """name = "toy"
 seed = 3
@@ -87,6 +87,14 @@ WRONG = {
     "[prototype.ranges]\nstem = [9, 4]": (9, "write [low, high]"),
     "[prototype.ranges]\nstem = [4]": (10, "[prototype.ranges] stem: too few values"),
     "[prototype.ranges]\nstem = 'a'": (10, "[prototype.ranges] stem: input should be"),
+    "[device]\nkind = 'gpu'": (10, "[device] kind: no 'gpu' here; did you mean"),
+    "[device]\nkind = 'ssh:'": (10, "[device] kind: no 'ssh:' here; did you mean \"ssh:HOST\"?"),
+    "[device]\nruntime = 'eager'": (9, '[device] "kind" is missing'),
+    "[device]\nkind = 'cpu'\nruntime = 'trtexec'": (9, "trtexec is ssh:HOST alone"),
+    "[device]\nkind = 'ssh:x'\nruntime = 'eager'": (9, "trtexec is its only runtime"),
+    "[device]\nkind = 'ssh:x'\nthreads = 2": (9, "batch and threads are for cpu and cuda"),
+    "[device]\nkind = 'cuda'\npower_mode = 'MAXN'": (9, "power_mode is for ssh:HOST"),
+    "[device]\nkind = 'cpu'\nseconds = nan": (11, "[device] seconds: input should be a finite"),
     "[evaluate]\ncallable = 'module'": (10, "[evaluate] callable: "),
     "[evaluate]\nfunction = 'a:b'": (10, '[evaluate] unknown key "function"; known: callable'),
 }
@@ -259,3 +267,14 @@ def test_every_default_is_a_value_that_the_schema_allows() -> None:
     assert StudyFile(name="a") == StudyFile.model_validate_json(
         json.dumps(StudyFile(name="a").plain()), strict=True
     )
+
+
+def test_a_device_that_ssh_reaches_has_defaults_of_its_own(write: Write) -> None:
+    study = read_study(write("name = 'x'\n[device]\nkind = 'ssh:me@xavier'\n"))
+    assert study.device is not None
+    assert (study.device.host, study.device.runtime) == ("me@xavier", "trtexec")
+    assert study.device.seconds == 5.0  # fifty samples of power
+    assert parse_study(study.plain(), "study") == study
+    here = read_study(write("name = 'x'\n[device]\nkind = 'cpu'\n")).device
+    assert here is not None
+    assert (here.host, here.runtime, here.seconds) == (None, "eager", 1.0)

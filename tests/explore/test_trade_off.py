@@ -45,6 +45,7 @@ def trial(
     )
 
 
+@pytest.mark.slow
 @given(st.lists(COSTS, max_size=9))
 def test_the_front_is_what_nothing_beats(points: list[tuple[int, int, int]]) -> None:
     some = [

@@ -123,6 +123,7 @@ def test_printing_at_import_keeps_stdout_for_results(
 # --- in a study ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_is_called_with_the_images_of_the_rung_and_the_seed_of_the_design(toy: Toy) -> None:
     assert toy("--set", "stages.recipe={name='quick', batch=6}").code == 0
     by_key: dict[str, set[tuple[int, int]]] = {}
@@ -135,6 +136,7 @@ def test_it_is_called_with_the_images_of_the_rung_and_the_seed_of_the_design(toy
         assert len({r.seed for r in evaluation.readings}) == 1
 
 
+@pytest.mark.slow
 def test_a_wrong_answer_ends_the_study_at_once_and_its_trial_can_be_run_again(
     toy: Toy,
 ) -> None:
@@ -175,6 +177,7 @@ def test_three_failures_from_the_start_end_the_study_and_say_why(
         assert "MemoryError: no room for it" in (toy.run / "log.txt").read_text()  # its traceback
 
 
+@pytest.mark.slow
 def test_a_failure_now_and_then_is_a_failed_trial(toy: Toy) -> None:
     with (toy.folder / f"{toy.module}.py").open("a") as module:
         module.write(
@@ -194,6 +197,7 @@ def test_a_failure_now_and_then_is_a_failed_trial(toy: Toy) -> None:
     assert study.best_trial.user_attrs["key"][0] not in "89abcdef"
 
 
+@pytest.mark.slow
 def test_a_score_of_nothing_is_a_failed_trial_with_a_reason(toy: Toy) -> None:
     with (toy.folder / f"{toy.module}.py").open("a") as module:
         module.write(

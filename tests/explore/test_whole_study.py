@@ -181,6 +181,7 @@ def test_running_a_finished_study_again_does_nothing_twice(again: Toy) -> None:
     assert [event["event"] for event in ended.events] == ["confirmation"] * 3 + ["summary"]
 
 
+@pytest.mark.slow
 def test_a_search_that_stands_still_ends_early(again: Toy) -> None:
     fresh = again.copy(again.run.parent / "fresh")
     shutil.rmtree(fresh.run)
@@ -427,6 +428,7 @@ def test_nothing_feasible_is_3_and_names_the_nearest_and_what_it_misses(toy: Toy
     assert summary["exit_code"] == 3 and "best" not in summary
 
 
+@pytest.mark.slow
 def test_what_fresh_seeds_do_not_confirm_is_not_claimed(toy: Toy) -> None:
     lucky = "{'delta1': 0.6 if len(SEEN) < 10 else 0.4, 'abs_rel': 0.3}"
     toy.define(FUNCTION.replace('{"delta1": delta1, "abs_rel": 0.6 - 0.5 * delta1}', lucky))
@@ -444,6 +446,7 @@ def test_what_fresh_seeds_do_not_confirm_is_not_claimed(toy: Toy) -> None:
     assert sum(e.feasible for e in toy.evaluations()) == 8  # all but the prototype, which is over
 
 
+@pytest.mark.slow
 def test_the_prototype_is_confirmed_as_the_reference_also_when_others_outdo_it(toy: Toy) -> None:
     one = ["--set", "stages.confirm={designs=1, seeds=2}"]
     toy.define(FUNCTION.replace("count(design, (32, 96)).params", "20000"))  # small ones score best
@@ -499,6 +502,7 @@ def test_a_requirement_that_no_design_can_meet_is_found_before_anything_is_train
     assert not toy.run.exists() and not toy.calls()
 
 
+@pytest.mark.slow
 def test_a_bug_in_a_worker_is_1_with_its_traceback_kept_and_the_trial_is_run_again(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -519,6 +523,7 @@ def test_a_bug_in_a_worker_is_1_with_its_traceback_kept_and_the_trial_is_run_aga
 # --- what is printed -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_quiet_prints_the_summary_and_nothing_else(toy: Toy) -> None:
     ended = toy("--quiet")
     assert ended.err == ""
@@ -527,6 +532,7 @@ def test_quiet_prints_the_summary_and_nothing_else(toy: Toy) -> None:
     assert [line.partition(":")[0] for line in lines[1:]] == ["design", "report"]
 
 
+@pytest.mark.slow
 def test_off_a_terminal_every_trial_is_one_line_on_stderr(toy: Toy) -> None:
     ended = toy()
     lines = ended.err.splitlines()
@@ -558,6 +564,7 @@ def test_no_new_trial_starts_after_the_hours_are_over(toy: Toy) -> None:
     assert ended.code in {0, 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
 def test_every_design_is_trained_once_by_any_number_of_workers(toy: Toy, workers: int) -> None:
     assert toy("--set", "generator.kind=evolution", "--trials", "12", workers=workers).code == 0

@@ -111,6 +111,7 @@ def test_a_file_of_an_encoder_alone_fills_it_under_any_prefix(prefix: str, tmp_p
     assert (network.state_dict()["encoder.layer1.0.conv1.weight"] == 2).all()
 
 
+@pytest.mark.slow
 def test_a_densenet_as_torchvision_publishes_it_fits(tmp_path: Path) -> None:
     """Its file says ``denselayer1.norm.1``; the classifier is left over."""
     network = skeleton(BASELINES["densedepth"], (64, 64)).to_empty(device="cpu")

@@ -94,6 +94,7 @@ def figures(whole: Path) -> list[str]:
     return re.findall(r"<svg.*?</svg>", (whole / "report.html").read_text(), flags=re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wishes", SCENARIOS, ids=str)
 def test_every_kind_of_run_gives_one_well_formed_file_that_fetches_nothing(
     make_run: Maker, wishes: dict[str, object]
@@ -166,6 +167,7 @@ def test_the_same_records_give_the_same_bytes(make_run: Maker) -> None:
     assert written(folder) == written(folder)
 
 
+@pytest.mark.slow
 def test_damaged_and_missing_records_are_named_and_the_rest_is_told(make_run: Maker) -> None:
     folder = make_run()
     (folder / "trials/0003/evaluation.json").write_text('{"number": 3')
@@ -255,16 +257,17 @@ def test_the_page_says_which_network_lies_in_best_and_its_own_number(whole: Path
     assert f"{sentence}; its own delta1 on held-out data is {own.delta1:.3f}." in texts
 
 
+@pytest.mark.slow
 def test_published_rows_are_drawn_only_beside_the_whole_eigen_test(make_run: Maker) -> None:
     folder = make_run(kitti=True, size=(384, 1280), trials=4)
     run = read_run(folder)
-    assert "DenseDepth (Alhashim)," in accuracy_against_cost(run)
+    assert "DenseDepth (Alhashim)," in accuracy_against_cost(run).inline
     fewer = tuple(
         replace(c, accuracy=replace(c.accuracy, images=4)) if c.accuracy else c
         for c in run.confirmations
     )
     apart = replace(run, confirmations=fewer)
-    assert "DenseDepth (Alhashim)," not in accuracy_against_cost(apart)
+    assert "DenseDepth (Alhashim)," not in accuracy_against_cost(apart).inline
     assert "cannot be compared with them" in page(apart)
 
 
@@ -292,6 +295,7 @@ def test_values_without_a_source_are_left_open() -> None:
     assert unknown == ["DORN (Fu)", "DepthNet Nano (Wang)"]
 
 
+@pytest.mark.slow
 def test_a_trade_off_is_drawn_and_its_confirmed_front_listed(make_run: Maker) -> None:
     run = make_run()
     assert 'id="front"' not in written(run)
@@ -343,6 +347,7 @@ def test_the_command_prints_path_and_headline(
     assert (folder / "trials.csv").is_file()
 
 
+@pytest.mark.slow
 def test_the_command_prints_its_summary_as_json(
     whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -357,6 +362,7 @@ def test_the_command_prints_its_summary_as_json(
     assert told["search_images"] + told["confirmation_images"] == run.summary["spend_images"]
 
 
+@pytest.mark.slow
 def test_a_report_loads_neither_torch_nor_optuna(make_run: Maker) -> None:
     folder = make_run(trials=1)
     code = (

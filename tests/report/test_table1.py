@@ -8,6 +8,7 @@ from nano.report.__main__ import main
 from nano.report.published import PUBLISHED
 
 
+@pytest.mark.slow
 def test_quoted_and_counted_stand_side_by_side_with_their_difference(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -40,6 +41,7 @@ def test_quoted_and_counted_stand_side_by_side_with_their_difference(
         assert abs(row["difference"]["params_with_statistics"]) < 0.0015
 
 
+@pytest.mark.slow
 def test_the_table_is_read_at_a_glance(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["table1"]) == 0
     lines = capsys.readouterr().out.splitlines()

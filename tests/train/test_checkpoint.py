@@ -41,6 +41,7 @@ def interrupt(design: Design, recipe: Recipe, make_set: MakeSet) -> Interrupt:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_stopped_training_ends_as_an_undisturbed_one(
     tmp_path: Path, design: Design, recipe: Recipe, make_set: MakeSet, precision: str
@@ -66,6 +67,7 @@ def test_a_stopped_training_ends_as_an_undisturbed_one(
     assert steps == 204  # no step was taken twice: the last one is not followed by a question
 
 
+@pytest.mark.slow
 def test_a_training_killed_at_any_instant_ends_with_the_same_weights(tmp_path: Path) -> None:
     script = Path(__file__).parent / "kill_and_resume.py"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

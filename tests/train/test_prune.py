@@ -95,6 +95,7 @@ def sets(folder: Path) -> Sets:
     return prepare_sets(table, folder, folder / "cache")
 
 
+@pytest.mark.slow
 def test_a_pruning_that_was_stopped_goes_on_as_if_it_had_not(
     folder: Path, sets: Sets, tmp_path: Path
 ) -> None:
