@@ -71,6 +71,8 @@ class Server:
                   "--pwfile=password", "-E", "UTF8", "--locale=C")  # fmt: skip
         with (self.folder / "data" / "postgresql.conf").open("a") as settings:
             settings.write(f"listen_addresses = '127.0.0.1'\nport = {self.port}\n")
+            # In the folder, where no kill leaves it behind.
+            settings.write("dynamic_shared_memory_type = mmap\n")
             settings.write(f"unix_socket_directories = ''\nfsync = {'on' if fsync else 'off'}\n")
 
     def _run(self, program: str, *arguments: str) -> None:
