@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def missing() -> str | None:
     if programs() is None:
         return "no PostgreSQL server here: apt-get install postgresql"
     try:
-        import psycopg  # noqa: F401
+        import_module("psycopg")  # its own library may be missing, too
     except ImportError:
         return "no psycopg here: pip install 'depthnet-nano[postgres]'"
     return None

@@ -7,7 +7,18 @@ from dataclasses import replace
 from made_up_logs import NVPMODEL_NO_ROOT, RELEASE
 
 from nano.bench.board import Board, Facts, board_of
+from nano.bench.jetson import Plan
 
+HASTY = Plan(
+    repeats=1,
+    duration_s=0.6,
+    warmup_s=0.05,
+    iterations=1,
+    settle_s=0,
+    idle_s=0.3,
+    interval_s=0.02,
+    build_timeout_s=30,
+)
 CONF = """\
 # a comment: < POWER_MODEL ID=9 NAME=OLD >
 < POWER_MODEL ID=0 NAME=MAXN >

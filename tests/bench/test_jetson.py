@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_up_board import HASTY
 from made_up_logs import recorded
 from made_up_onnx import write_onnx
 
@@ -27,16 +28,6 @@ from nano.files import from_plain
 from nano.records import Measurement
 from nano.report.__main__ import main as report
 
-PLAN = Plan(
-    repeats=1,
-    duration_s=0.6,
-    warmup_s=0.05,
-    iterations=1,
-    settle_s=0,
-    idle_s=0.3,
-    interval_s=0.02,
-    build_timeout_s=30,
-)
 BEFORE = "2"  # MODE_15W
 LAST_LOOK = 7
 COMMANDS = ["facts", "folder", "runner", "model", "run", "fetch", "facts", "delete"]
@@ -52,7 +43,7 @@ def measured(
     path: Path,
     *,
     mode: str | None = "MODE_30W",
-    plan: Plan = PLAN,
+    plan: Plan = HASTY,
     tell: Callable[[str], None] = lambda line: None,
 ) -> JetsonResult:
     return measure(
@@ -110,7 +101,7 @@ def test_a_cut_while_measuring_is_undone_by_the_device_itself(path: Path) -> Non
 def test_the_command_says_that_the_demo_is_made_up_and_table_2_takes_what_it_prints(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(afar, "QUICK", PLAN)
+    monkeypatch.setattr(afar, "QUICK", HASTY)
     assert main([str(path), "--device", "ssh:demo", "--json"]) == 0
     out, err = capsys.readouterr()
     one = from_plain(Measurement, json.loads(out), "bench --json")
@@ -245,7 +236,7 @@ def test_a_mode_that_does_not_exist_lists_those_that_do(path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_build_that_hangs_is_ended_there(path: Path) -> None:
-    plan = Plan(**{**vars(PLAN), "build_timeout_s": 1.0})
+    plan = Plan(**{**vars(HASTY), "build_timeout_s": 1.0})
     with demo() as device:
         trtexec = device.root / "usr/src/tensorrt/bin/trtexec"
         trtexec.write_text('#!/bin/sh\ncase "$1" in --help) exit 0;; *) exec sleep 600;; esac\n')
@@ -303,7 +294,7 @@ def test_recorded_logs_are_replayed_and_add_up(path: Path, mode: int) -> None:
 def test_a_recorded_log_of_trtexec_is_replayed(
     path: Path, log: str, version: str, banner: str, fps: float
 ) -> None:
-    plan = Plan(**{**vars(PLAN), "warmup_s": 0.2, "duration_s": 3.0})
+    plan = Plan(**{**vars(HASTY), "warmup_s": 0.2, "duration_s": 3.0})
     made = Made(tensorrt=version, banner=banner, logs={"trtexec.log": recorded(log).read_text()})
     with demo(made) as device:
         found = measured(device, path, mode=None, plan=plan)
@@ -433,7 +424,7 @@ def test_the_overall_time_limit_and_ctrl_c_look_at_the_device_too(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Plan, "timeout_s", 2.0)
-    plan = Plan(**{**vars(PLAN), "idle_s": 30.0})
+    plan = Plan(**{**vars(HASTY), "idle_s": 30.0})
     with demo() as device:
         with pytest.raises(ConnectionLost, match=r"sh did not end .*; the device is as it was be"):
             measured(device, path, plan=plan)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from made_up_board import HASTY
 from toy_study import Toy
 
 from nano.bench import afar as reached
@@ -14,7 +16,6 @@ from nano.bench import jetson
 from nano.bench.demo.device import Made
 from nano.bench.demo.server import Demo, Fault, demo
 from nano.bench.host import GivenUp
-from nano.bench.jetson import Plan
 from nano.bench.turns import Turns
 from nano.cost.count import count
 from nano.design.presets import preset
@@ -24,16 +25,6 @@ from nano.explore.gauge import Gauge
 
 SIZE = (32, 96)
 TINY = preset("depthnet-tiny")
-QUICK = Plan(
-    repeats=1,
-    duration_s=0.6,
-    warmup_s=0.05,
-    iterations=1,
-    settle_s=0,
-    idle_s=0.3,
-    interval_s=0.02,
-    build_timeout_s=30,
-)
 
 
 def never() -> bool:
@@ -42,10 +33,10 @@ def never() -> bool:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reached, "QUICK", QUICK)
+    monkeypatch.setattr(reached, "QUICK", HASTY)
 
 
-def instrument(folder: Path, **setting: object) -> Afar:
+def instrument(folder: Path, **setting: Any) -> Afar:
     usual = Afar(
         host="demo",
         size=SIZE,
@@ -55,7 +46,7 @@ def instrument(folder: Path, **setting: object) -> Afar:
         seconds=0.6,
         repeats=1,
     )
-    return replace(usual, **setting)  # type: ignore[arg-type]
+    return replace(usual, **setting)
 
 
 def through(device: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,9 +163,9 @@ def test_who_is_asked_to_stop_leaves_the_device_as_it_was(
         through(device, monkeypatch)
         real = jetson._Session.run
 
-        def run(self: jetson._Session, *arguments: object) -> None:
+        def run(self: jetson._Session, *arguments: Any) -> None:
             asked.set()  # the first step that the runner tells is the last
-            real(self, *arguments)  # type: ignore[arg-type]
+            real(self, *arguments)
 
         monkeypatch.setattr(jetson._Session, "run", run)
         with pytest.raises(GivenUp):
