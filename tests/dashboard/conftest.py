@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dashboard_study import Make, write_study
-from sqlalchemy import Engine, event
 
 from nano.files import write_json
-
-
-@pytest.fixture(scope="session", autouse=True)
-def without_sync() -> Iterator[None]:
-    """Nearly all of the time to write a study of four trials is the disk's."""
-
-    def hasten(connection: Any, record: Any) -> None:
-        connection.execute("PRAGMA synchronous = OFF")
-
-    event.listen(Engine, "connect", hasten)
-    yield
-    event.remove(Engine, "connect", hasten)
 
 
 @pytest.fixture(scope="session")

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 from toy_study import Ended, Threads, Toy
 
 
 @pytest.fixture(scope="session")
-def in_this_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def in_this_process(tmp_path_factory: pytest.TempPathFactory, without_sync: None) -> Iterator[None]:
     """Threads for worker processes, and a database without the disk's sync."""
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nano.explore.run.Pool", Threads)
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        event.listen(Engine, "connect", _without_sync)
         yield
-        event.remove(Engine, "connect", _without_sync)
     signal.signal(signal.SIGTERM, handler)
-
-
-def _without_sync(connection: Any, record: Any) -> None:
-    """The sync is nine tenths of a toy study's time; kills are tried with it, in processes."""
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture
