@@ -146,13 +146,17 @@ def from_plain(
         where: The file, for the message.
         error: The branch of the error tree to raise.
     """
-    from pydantic import ValidationError  # slow to import: only where values are read
+    # slow to import: only where values are read
+    from pydantic import ValidationError
+    from pydantic_core import PydanticSerializationError, to_json
 
     kind: Any = cls  # a class is hashable, which mypy does not see of a type variable
     try:
         # By way of JSON text, because only there strict typing admits lists for tuples.
-        value: Value = _adapter(kind).validate_json(json.dumps(plain), strict=True)
+        value: Value = _adapter(kind).validate_json(to_json(plain), strict=True)
         return value
+    except PydanticSerializationError as no_text:  # half a character, which no text can hold
+        raise error(f"{where}: {cls.__name__}: {no_text}") from no_text
     except ValidationError as invalid:
         # A misspelt key is also a missing one: that it is misspelt is the better thing to say.
         worst = min(invalid.errors(), key=lambda found: found["type"] != UNKNOWN_KEY)
@@ -182,8 +186,6 @@ def _explained(cls: type, found: ErrorDetails) -> str:
         return f"{place}: unknown key{hint if known else ''}"
     if kind == "missing":
         return f"{place}: missing"
-    if kind == "json_invalid":  # what JSON can write but no text can hold: half a character
-        return f"{place}: {found['msg']}"
     message = f"{place}: {found['msg'].removeprefix('Value error, ')}"
     # A complaint of the value itself, which already says what came, is about all of it.
     if kind != "value_error" and not isinstance(came, dict | list):

@@ -104,6 +104,9 @@ class Threads(Pool):
     def task_of(self, i: int) -> Task | None:
         return self._tasks.get(i)
 
+    def wake(self, i: int) -> None:
+        """Threads start at once."""
+
     def give(self, i: int, task: Task) -> None:
         def decide(evaluation: Evaluation) -> tuple[bool, Mapping[str, float] | None]:
             self._said.put((i, Deciding(evaluation=evaluation)))

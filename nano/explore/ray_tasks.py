@@ -129,6 +129,9 @@ class RayTasks:
         """What place ``i`` is about."""
         return self._places[i].task if i in self._places else None
 
+    def wake(self, i: int) -> None:
+        """Ray starts its processes when there are tasks."""
+
     def give(self, i: int, task: Task) -> None:
         """Begin a task."""
         self._places[i] = _Place(task=task)

@@ -14,6 +14,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
+from threadpoolctl import threadpool_limits
 
 from nano.bench.turns import NotNow
 from nano.data.cache import default_cache
@@ -46,7 +47,6 @@ from nano.machine import cores
 from nano.networks.device import default_device, gpus
 from nano.records import Confirmation, Evaluation
 from nano.report.findings import headline
-from nano.report.page import write_report
 from nano.report.run import read_run
 from nano.report.tables import write_trials_csv
 
@@ -136,6 +136,8 @@ def _run(
     watcher = _watcher(study, options)
     storage = _open_storage(study, options, folder, watcher, interrupts)
     with contextlib.ExitStack() as stack:
+        # The cores are the workers': threads of a BLAS that wait for them spin, and slow both.
+        stack.enter_context(threadpool_limits(1, user_api="blas"))
         stack.callback(storage.engine.dispose)
         locks = locks_of(storage, study.name)
         if not options.join:
@@ -406,6 +408,8 @@ def _conclude(
     workers: int,
 ) -> int:
     """Write what is derived (best, run.json, trials.csv, report.html) and say what was found."""
+    from nano.report.page import write_report  # matplotlib: no search should wait for it
+
     evaluations = store.evaluations()
     if confirmations is not None:
         folder.sweep()

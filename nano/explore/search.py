@@ -143,7 +143,7 @@ class Driver:
 
     def _hand_out(self) -> None:
         for i in self.pool.idle():
-            asked = self._ask()
+            asked = self._ask(i)
             if asked is None:
                 self._begin_reference(i)
                 continue
@@ -162,7 +162,8 @@ class Driver:
             self.watcher.started(evaluation)
             self.pool.give(i, Search(evaluation=evaluation))
 
-    def _ask(self) -> Asked | None:
+    def _ask(self, i: int) -> Asked | None:
+        """The next trial, for worker ``i``; None when there is none."""
         with self.store.turn():
             # Waiting trials were counted when they were made; only new ones use up the budget.
             over = self.store.exhausted or self.budget.spent(self.store.counted())
@@ -176,6 +177,7 @@ class Driver:
                 self._stood_still |= over
             if over and not self.store.waiting():
                 return None
+            self.pool.wake(i)
             asked = self.store.ask(self.origin)
         if asked is None:
             self.watcher.note("the space has no new design within the caps: no more trials")

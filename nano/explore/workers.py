@@ -137,6 +137,9 @@ class Workers(Protocol):
     def task_of(self, i: int) -> Task | None:
         """What worker ``i`` works on."""
 
+    def wake(self, i: int) -> None:
+        """Idle worker ``i`` will have a task in a moment."""
+
     def give(self, i: int, task: Task) -> None:
         """Hand a task to idle worker ``i``."""
 
@@ -170,7 +173,7 @@ class _Worker:
 
 @dataclass(kw_only=True)
 class Pool:
-    """The workers of one driver; each is started when it is first given something to do.
+    """The workers of one driver; each is started when there is first something to do for it.
 
     Attributes:
         bench: What they work with.
@@ -212,11 +215,15 @@ class Pool:
         """What worker ``i`` works on."""
         return self._workers[i].task if i in self._workers else None
 
-    def give(self, i: int, task: Task) -> None:
-        """Hand a task to idle worker ``i``."""
+    def wake(self, i: int) -> None:
+        """Start worker ``i``, so that it loads torch while the driver thinks."""
         if i not in self._workers:
             with signals_held():
                 self._workers[i] = self._start(i)
+
+    def give(self, i: int, task: Task) -> None:
+        """Hand a task to idle worker ``i``."""
+        self.wake(i)
         self._workers[i].task = task
         self._send(i, task)
 
