@@ -229,7 +229,9 @@ def _shown_trial(stored: FrozenTrial) -> FrozenTrial:
     margins = list(stored.constraints.values())
     if stored.state == TrialState.PRUNED:
         margins.append(1.0)  # what it would have met was only foreseen: it is drawn infeasible
-    trial.system_attrs = {**stored.system_attrs, _CONSTRAINTS: margins}
+    # Of one that ended, how it was proposed would be a third of the page: its knobs once more.
+    proposed = {} if stored.state.is_finished() else stored.system_attrs
+    trial.system_attrs = {**proposed, _CONSTRAINTS: margins}
     evaluation, problem = _evaluation(stored)
     if evaluation is not None:
         trial.user_attrs = _told(evaluation)
