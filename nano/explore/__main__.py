@@ -71,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.bring or (options.export and options.out):
         return carry(options, options.out)
     path = options.study or default_study()
-    # The generator's matrices are small: threads of theirs would only take cores from trainings.
+    # The generator's matrices are small: threads of theirs would only take cores from trainings,
+    # and wait for them: beside two busy processes fitting took thirty times as long with two.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from nano.explore.study import read_study
 
@@ -89,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             hours=options.hours,
             as_json=options.json,
         )
-    from nano.explore.run import Options, explore
+    from nano.explore.options import Options
+    from nano.explore.run import explore
 
     return explore(
         study,

@@ -22,7 +22,7 @@ from typing import Any
 from nano.errors import MissingPackage, RunError
 from nano.explore.lab import build_lab
 from nano.explore.serve import Undecided, do
-from nano.explore.study import WorkersTable
+from nano.explore.tables import WorkersTable
 from nano.explore.workers import Bench, Broken, Deciding, Died, Halted, Message, Search, Task
 from nano.networks.device import default_device
 from nano.records import Evaluation

@@ -1,37 +1,31 @@
-"""One command's work: open the folder and the storage, prepare data, search, confirm, report."""
+"""One command's work: open the folder and the storage, prepare data, search; then conclude."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
-from threadpoolctl import threadpool_limits
 
 from nano.bench.turns import NotNow
 from nano.data.cache import default_cache
 from nano.data.sets import prepare_sets, sources
 from nano.errors import EXIT_FEASIBLE, DeviceFailed, InputError, OutputError, RunError
-from nano.explore.belief import Belief
 from nano.explore.caps import Caps
+from nano.explore.conclude import conclude, confirm
 from nano.explore.database import disk_full, open_storage
-from nano.explore.findings import Findings, chosen, confirmed
 from nano.explore.folder import RunFolder, held, open_folder
 from nano.explore.gauge import Instrument, newer_than, other_than
 from nano.explore.interrupts import Interrupts
 from nano.explore.journal import Clock, account, logging_to
 from nano.explore.kinds import study_sampler
 from nano.explore.lab import instrument_of, judge
-from nano.explore.lessons import lessons
 from nano.explore.locks import Locks, locks_of
+from nano.explore.options import Options
 from nano.explore.outage import Outage
 from nano.explore.promotion import Promotion
 from nano.explore.ray_tasks import RayTasks
@@ -42,42 +36,10 @@ from nano.explore.study import StudyFile
 from nano.explore.trainer import load_function
 from nano.explore.watch import JsonLines, Lines, LiveTable, Quiet, terminal
 from nano.explore.workers import Bench, Pool, Workers
-from nano.files import to_plain
 from nano.machine import cores
 from nano.networks.device import default_device, gpus
-from nano.records import Confirmation, Evaluation
-from nano.report.findings import headline
-from nano.report.run import read_run
-from nano.report.tables import write_trials_csv
 
 _log = logging.getLogger("nano.explore")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How to run a study; nothing here changes its results, but for when it ends.
-
-    Attributes:
-        out: Run folder.
-        base: Folder of the study file.
-        trials: Trials in all, or None for the study's own number.
-        hours: No new trial after so many hours, or None.
-        workers: Worker processes, or None for as many as the machine, or the cluster, can carry.
-        storage: Optuna storage URL, or None for SQLite in the run folder.
-        join: Add workers to a study that exists; confirm and report nothing.
-        show: ``table``, ``lines``, ``json`` or ``quiet``.
-        command: The command line, for run.json.
-    """
-
-    out: Path
-    base: Path
-    trials: int | None
-    hours: float | None
-    workers: int | None
-    storage: str | None
-    join: bool
-    show: str
-    command: Sequence[str]
 
 
 def explore(study: StudyFile, options: Options) -> int:
@@ -136,8 +98,6 @@ def _run(
     watcher = _watcher(study, options)
     storage = _open_storage(study, options, folder, watcher, interrupts)
     with contextlib.ExitStack() as stack:
-        # The cores are the workers': threads of a BLAS that wait for them spin, and slow both.
-        stack.enter_context(threadpool_limits(1, user_api="blas"))
         stack.callback(storage.engine.dispose)
         locks = locks_of(storage, study.name)
         if not options.join:
@@ -181,13 +141,13 @@ def _drive(
             whole = driver.search()
             if options.join:
                 return EXIT_FEASIBLE if whole else interrupts.exit_code
-            confirmations = _confirm(study, driver, store) if whole else None
+            confirmations = confirm(study, driver, store) if whole else None
         except KeyboardInterrupt:
             watcher.note("stopped at once; the same command goes on")
             raise
         finally:
             driver.give_back()
-    return _conclude(study, options, folder, store, clock, confirmations, interrupts, pool.size)
+    return conclude(study, options, folder, store, clock, confirmations, interrupts, pool.size)
 
 
 def _open_storage(
@@ -364,94 +324,3 @@ def _driver(
         fresh_seeds=study.stages.confirm.seeds,
         final_images=study.trainings()[-1][1],
     )
-
-
-def _confirm(study: StudyFile, driver: Driver, store: Store) -> list[Confirmation] | None:
-    """Fresh seeds for the finalists, and for the prototype as the reference."""
-    evaluations = store.evaluations()
-    belief = _belief(study)
-    return confirmed(
-        evaluations,
-        study.stages.confirm.designs,
-        holds=lambda found: belief.holds(evaluations, found),
-        confirm=driver.confirm,
-        judge=driver.judge,
-    )
-
-
-def _belief(study: StudyFile) -> Belief:
-    return Belief(
-        Caps(prototype=study.family(), requirements=study.requirements(), size=study.size)
-    )
-
-
-def _lessons(
-    study: StudyFile, evaluations: Sequence[Evaluation], best: Confirmation | None
-) -> dict[str, Any]:
-    """What the study taught about the chosen design; nothing where none was chosen."""
-    around = next((e.design for e in evaluations if best is not None and e.key == best.key), None)
-    belief = _belief(study)
-    inquisitor = belief.inquisitor(evaluations) if around is not None else None
-    if around is None or inquisitor is None:
-        return {}
-    return {"lessons": to_plain(lessons(inquisitor, belief.levels, around))}
-
-
-def _conclude(
-    study: StudyFile,
-    options: Options,
-    folder: RunFolder,
-    store: Store,
-    clock: Clock,
-    confirmations: list[Confirmation] | None,
-    interrupts: Interrupts,
-    workers: int,
-) -> int:
-    """Write what is derived (best, run.json, trials.csv, report.html) and say what was found."""
-    from nano.report.page import write_report  # matplotlib: no search should wait for it
-
-    evaluations = store.evaluations()
-    if confirmations is not None:
-        folder.sweep()
-    for evaluation in evaluations:
-        if folder.evaluation(evaluation.number) != evaluation:
-            folder.write_evaluation(evaluation)  # the storage is the truth
-    held = _belief(study).holds(evaluations, confirmations) if confirmations else {}
-    found = Findings(
-        evaluations=tuple(evaluations),
-        confirmations=None if confirmations is None else tuple(confirmations),
-        kept=tuple(folder.confirmations()),
-        best=chosen(confirmations or [], judge(study), held),
-        trials=options.trials or study.trials,
-        trade_off=study.utility.trade_off,
-    )
-    code = interrupts.exit_code if confirmations is None else found.exit_code
-    if found.best is not None:
-        folder.write_best(found.best)
-    elif confirmations is not None:
-        folder.remove_best()
-    summary = found.summary() | {
-        **_lessons(study, evaluations, found.best),
-        "exit_code": code,
-        "seconds": clock.total(),
-        "workers": workers,
-    }
-    store.conclude(found.best, found.kept)
-    folder.write_run({**clock.record, "summary": summary})
-    write_trials_csv(folder.path)
-    page = write_report(folder.path)
-    answer = headline(read_run(folder.path))  # the same words on the terminal and on the page
-    _log.info("ended with exit code %d: %s", code, answer)
-    if options.show == "json":
-        print(json.dumps({"event": "summary", **summary}, allow_nan=False))
-        return code
-    if confirmations is None:
-        print(f"{len(evaluations)} of {found.trials} trials done; the same command goes on")
-    print(answer)
-    if found.best is not None and study.evaluate is None:
-        print(f"model: {folder.best}")
-        print(f"next: python -m nano.train {folder.best} --data {folder.path / 'study.toml'}")
-    elif found.best is not None:
-        print(f"design: {folder.best / 'design.json'}")
-    print(f"report: {page}")
-    return code

@@ -6,8 +6,7 @@ import time
 
 import pytest
 import torch
-from threadpoolctl import threadpool_limits
-from toy_study import FUNCTION, Toy
+from toy_study import Toy
 
 from nano.design.presets import preset
 from nano.explore.lab import judge
@@ -72,15 +71,3 @@ def test_each_worker_sees_a_gpu_of_its_own_and_they_take_turns_where_there_are_m
             said |= {i for i, m in pool.messages(1.0) if isinstance(m, Deciding)}
     seen = sorted(path.stem.split()[0] for path in toy.folder.glob("*.saw"))
     assert seen == ["5", "5", "GPU-7"]
-
-
-def test_the_driver_computes_on_one_core_the_others_are_the_workers(toy: Toy) -> None:
-    told = """
-    from threadpoolctl import threadpool_info
-    blas = [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
-    (HERE / "threads.txt").write_text(str(max(blas)))
-    return {"""
-    toy.define(FUNCTION.replace("\n    return {", told))
-    with threadpool_limits(2, user_api="blas"):
-        assert toy("--trials", "2").code in (0, 3)
-    assert (toy.folder / "threads.txt").read_text() == "1"  # threads of this process: see `toy`
