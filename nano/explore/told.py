@@ -13,6 +13,7 @@ from nano.records import Evaluation, evaluation_from_plain
 
 ANSWER = "answer"  # of a study: key of the chosen design, and all confirmations
 _MOST = 100_000  # evaluations that are remembered
+_MANY = 100_000  # objects; a trial has some hundred
 _READ: dict[int, tuple[Any, Evaluation]] = {}  # by identity of the plain record, which is held
 
 
@@ -44,11 +45,17 @@ def evaluation_of(trial: FrozenTrial) -> Evaluation:
 
 @contextmanager
 def without_collecting() -> Iterator[None]:
-    """Makes millions of objects that stay, which Python would look through again and again."""
+    """For what makes millions of objects that stay, which Python would look through for cycles.
+
+    Also once they are there: each look at a history of 10,000 trials takes more than a second. So
+    where many came, all that there is by now counts as staying.
+    """
     collects = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if collects:
+            if gc.get_count()[0] > _MANY:
+                gc.freeze()
             gc.enable()
