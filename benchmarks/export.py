@@ -4,8 +4,10 @@
 
 Speed is CPU time of one thread, all forms of `depthnet-nano` at 384x1280 in turn in one process,
 as the median of the ratios to eager torch within a round. `relu` is the same graph with ReLU in
-place of each SELU: not the same function, but the least time that any form of SELU could take.
-torch.compile needs a C++ compiler and some minutes; without one it is left out.
+place of each SELU: not the same function, but the least time that any SELU could take there. The
+floor is what the multiplications of the rewritten network alone would take at the rate of torch's
+product of two large matrices, timed in the same rounds. torch.compile, which takes minutes, and
+our kernels need a C++ compiler; without one they are left out.
 """
 
 from __future__ import annotations
@@ -16,14 +18,17 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._inductor import config as inductor
+from torch.utils.flop_counter import FlopCounterMode
 
 from nano.data.cache import prepare
 from nano.data.scene_source import SceneSource
@@ -31,6 +36,7 @@ from nano.design.design import Design
 from nano.design.presets import PRESETS, preset, prototype
 from nano.evaluate.protocol import PROTOCOLS
 from nano.evaluate.run import evaluate
+from nano.export.native import Native
 from nano.export.onnx import Form, to_onnx
 from nano.export.quantise import quantised
 from nano.export.rewrite import fold_norms, rewritten
@@ -44,6 +50,7 @@ DESIGNS = 20
 SIZE = (64, 192)
 PAPER = (384, 1280)
 TRAINED, STEPS, CALIBRATION = "depthnet-small", 300, 64
+SIDE = 1024  # of the matrices whose product gives the floor
 # The operators of these models that the TensorRT parser's tables list, 8.0 to 10.
 TENSORRT = {"Add", "AveragePool", "Concat", "Conv", "Resize", "Selu"}
 TENSORRT |= {"QuantizeLinear", "DequantizeLinear"}
@@ -135,26 +142,41 @@ def speed(rounds: int) -> dict[str, Any]:
         runs = forms_of(model)
         wanted = runs["eager"](image)
         differences = {name: float((run(image) - wanted).abs().max()) for name, run in runs.items()}
-        spent: dict[str, list[float]] = {name: [] for name in runs}
+        square = torch.ones(SIDE, SIDE)
+        timed = {name: partial(run, image) for name, run in runs.items()}
+        timed["product"] = partial(torch.mm, square, square)
+        spent: dict[str, list[float]] = {name: [] for name in timed}
         for _ in range(rounds):
-            for name, run in runs.items():
+            for name, run in timed.items():
                 start = time.process_time()
-                run(image)
+                run()
                 spent[name].append(time.process_time() - start)
+    ms = {name: 1e3 * statistics.median(times) for name, times in spent.items()}
+    floor = ms.pop("product") / SIDE**3 * macs(rewritten(model.network))
     over = {
-        name: statistics.median(a / b for a, b in zip(spent["eager"], times, strict=True))
-        for name, times in spent.items()
+        name: statistics.median(a / b for a, b in zip(spent["eager"], spent[name], strict=True))
+        for name in runs
     }
     same = [name for name in over if not name.startswith("relu")]
+    fastest = max(same, key=over.__getitem__)
     return {
         "rounds": rounds,
-        "ms": {name: 1e3 * statistics.median(times) for name, times in spent.items()},
+        "ms": ms,
         "over_eager": over,
         "differences": {name: differences[name] for name in same},
         "onnxruntime_over_eager": over["onnxruntime"],
-        "fastest": max(same, key=over.__getitem__),
-        "fastest_over_eager": max(over[name] for name in same),
+        "fastest": fastest,
+        "fastest_over_eager": over[fastest],
+        "floor_ms": floor,
+        "fastest_over_floor": ms[fastest] / floor,
     }
+
+
+def macs(network: nn.Module) -> int:
+    """Of one image of the paper's size."""
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        deepcopy(network).to("meta")(torch.empty(1, 3, *PAPER))
+    return counter.get_total_flops() // 2
 
 
 def forms_of(model: Model) -> dict[str, Run]:
@@ -175,6 +197,7 @@ def forms_of(model: Model) -> dict[str, Run]:
     if shutil.which("g++"):
         inductor.freezing = True
         runs["compiled"] = torch.compile(rewritten(model.network))
+        runs["native"] = Native(model.network)
     return runs
 
 

@@ -33,7 +33,7 @@ from nano.export.forms import PRECISIONS
 from nano.files import to_plain
 
 HERE, HERE_PRECISIONS = ("cpu", "cuda"), PRECISIONS[:2]
-RUNTIMES = ("eager", "compile", "onnxruntime", "tensorrt")
+RUNTIMES = ("eager", "compile", "native", "onnxruntime", "tensorrt")
 SSH = "ssh:"
 REPEATS, SECONDS = 3, 5.0
 

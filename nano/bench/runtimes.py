@@ -1,7 +1,8 @@
-"""What a network is run by: torch, torch compiled, ONNX Runtime, TensorRT; one protocol for all.
+"""What a network is run by: torch, torch.compile, our kernels, ONNX Runtime, TensorRT.
 
-A runtime is prepared once and gives back a function that runs one inference and returns when its
-result is there. The input stays where the runtime computes: transfers are not timed.
+All by one protocol: a runtime is prepared once and gives back a function that runs one inference
+and returns when its result is there. The input stays where the runtime computes: transfers are not
+timed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 
 from nano.errors import InputError, MissingPackage
+from nano.export import native
 from nano.export.rewrite import rewritten
 from nano.networks.model import Model
 
@@ -104,6 +106,17 @@ class Compiled(Eager):
         return torch.compile(moved, dynamic=False, mode=mode)
 
 
+class Native:
+    """The kernels of `nano.export.native`: DepthNets on the CPU, in float32, on one thread."""
+
+    packages: tuple[str, ...] = ("torch",)
+    devices: tuple[str, ...] = (CPU,)
+
+    def prepare(self, model: Model, setting: Setting) -> Infer:
+        """The kernels are compiled here."""
+        return _torch_infer(native.Native(model.network), pixels(model, setting))
+
+
 class OnnxRuntime:
     """ONNX Runtime on the file that `nano.export` writes, with its exact rewrites."""
 
@@ -184,6 +197,7 @@ class TensorRt:
 RUNTIMES: dict[str, Runtime] = {
     "eager": Eager(),
     "compile": Compiled(),
+    "native": Native(),
     "onnxruntime": OnnxRuntime(),
     "tensorrt": TensorRt(),
 }
@@ -193,7 +207,7 @@ def check(runtime: str, setting: Setting) -> None:
     """Whether this installation could run it at all.
 
     Raises:
-        InputError: The runtime has no such device, or torch sees none.
+        InputError: The runtime has no such device, precision or threads, or torch sees no device.
         MissingPackage: A package of the runtime is not installed.
     """
     chosen = RUNTIMES[runtime]
@@ -201,9 +215,12 @@ def check(runtime: str, setting: Setting) -> None:
         raise InputError(f"runtime {runtime} runs on {' and '.join(chosen.devices)} only")
     if setting.device == CUDA and not torch.cuda.is_available():
         raise InputError("device cuda: torch sees no CUDA device here; use cpu")
+    if runtime == "native" and (setting.precision, setting.threads) != ("float32", 1):
+        raise InputError("runtime native computes in float32 on one thread: use --threads 1")
     compiler = os.environ.get("CXX", "g++")  # as torch.compile looks for it
-    if runtime == "compile" and setting.device == CPU and shutil.which(compiler) is None:
-        raise InputError(f"runtime compile needs a C++ compiler, and {compiler} is not installed")
+    compiles = runtime in ("compile", "native") and setting.device == CPU
+    if compiles and shutil.which(compiler) is None:
+        raise InputError(f"runtime {runtime} needs a C++ compiler, and {compiler} is not installed")
     for package in chosen.packages:
         if find_spec(package) is None:
             how = {"tensorrt": "pip install tensorrt"}.get(

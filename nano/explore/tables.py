@@ -131,7 +131,7 @@ class DeviceTable(Table):
         description="cpu or cuda: this machine's processor, or its GPU; ssh:HOST: a Jetson that ssh"
         " reaches by a key; ssh:demo: a made-up one"
     )
-    runtime: Literal["eager", "compile", "onnxruntime", "tensorrt", "trtexec"] = Field(
+    runtime: Literal["eager", "compile", "native", "onnxruntime", "tensorrt", "trtexec"] = Field(
         default="eager", description="what runs the network; on ssh:HOST trtexec, and nothing else"
     )
     precision: Literal["float32", "float16"] = Field(

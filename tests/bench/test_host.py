@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,21 +165,32 @@ def test_it_can_be_given_up(process: Callable[[str], None]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_a_compiled_network_is_measured_on_the_cpu() -> None:
-    task = replace(TASK, model="depthnet-tiny", runtime="compile", batch=1)
+@pytest.mark.skipif(shutil.which("g++") is None, reason="both need a C++ compiler")
+@pytest.mark.parametrize("runtime", ["compile", "native"])
+def test_what_is_compiled_is_measured_on_the_cpu(runtime: str) -> None:
+    task = replace(TASK, model="depthnet-tiny", runtime=runtime, batch=1)
     found = measure(task, "key", 1)
-    assert found.runtime == "compile"
+    assert found.runtime == runtime
     assert 0 < found.p50_ms < math.inf
 
 
-def test_without_a_compiler_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("runtime", ["compile", "native"])
+def test_without_a_compiler_nothing_is_compiled(
+    runtime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Told before anything starts, and not by a device that seems to fail for minutes."""
     monkeypatch.setenv("CXX", "no-such-compiler")
     setting = Setting(device="cpu", precision="float32", batch=1, threads=1)
     with pytest.raises(InputError, match="no-such-compiler is not installed"):
-        check("compile", setting)
+        check(runtime, setting)
     check("eager", setting)
+
+
+@pytest.mark.parametrize("other", [{"threads": 2}, {"precision": "float16"}], ids=str)
+def test_the_kernels_say_what_they_cannot_do(other: dict[str, Any]) -> None:
+    setting = Setting(device="cpu", precision="float32", batch=1, threads=1)
+    with pytest.raises(InputError, match="float32 on one thread"):
+        check("native", replace(setting, **other))
 
 
 def test_runtimes_say_where_they_run() -> None:

@@ -1,0 +1,122 @@
+"""Kernels of its own: what torch computes, for every design and however the maps are cut."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import designs
+from torch import Tensor
+from torch.nn import functional
+
+from nano.design.design import Design
+from nano.design.presets import preset
+from nano.errors import InputError
+from nano.export.native import Convolution, Expansion, Maps, Native, kernels
+from nano.networks.blocks import EP, Conv
+from nano.networks.catalog import BASELINES
+from nano.networks.depthnet import DepthNet, build
+from nano.networks.start import skeleton
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+
+
+def trained(network: DepthNet, seed: int) -> DepthNet:
+    """Biases and batch-norm statistics as after a training, not at their start."""
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if name.endswith("var"):
+                tensor.uniform_(0.5, 2, generator=random)
+            elif tensor.dtype.is_floating_point and tensor.dim() == 1:
+                tensor.add_(0.3 * torch.randn(tensor.shape, generator=random))
+    return network.eval()
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(7))
+
+
+def maps_of(image: Tensor) -> Maps:
+    """Of one image, C x H x W."""
+    return Maps(array=image.permute(1, 2, 0).contiguous(), channels=image.shape[0])
+
+
+def image_of(maps: Maps) -> Tensor:
+    return maps.array[:, :, : maps.channels].permute(2, 0, 1)
+
+
+def close(found: Tensor, wanted: Tensor) -> bool:
+    """The parity of exported files: 1e-5 of the largest, or of 1."""
+    return float((found - wanted).abs().max()) <= 1e-5 * max(1.0, float(wanted.abs().max()))
+
+
+@torch.no_grad()
+@settings(max_examples=40, deadline=None)
+@given(design=designs(), seed=st.integers(0, 999), wide=st.integers(1, 3))
+def test_output_is_torch_s(design: Design, seed: int, wide: int) -> None:
+    network = trained(build(design, seed), seed)
+    image = noise(2, 3, 2 * design.stride, wide * design.stride)
+    assert close(Native(network)(image), network(image))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+def test_wide_expansions_are_cut_into_columns(kernel: int) -> None:
+    module = EP(3, expand=1500, width=5, kernel=kernel)
+    for layer in (module.expand, module.depthwise, module.project):
+        layer.draw(torch.Generator().manual_seed(0))
+    image = noise(3, 6, 45)
+    found = Expansion(module.expand, module.depthwise, module.project)(maps_of(image))
+    assert close(image_of(found), module(image[None])[0])
+
+
+@torch.no_grad()
+def test_selu_is_torch_s_from_the_smallest_to_the_largest() -> None:
+    conv = Conv(1, 1)
+    conv.weight.fill_(1)
+    size = torch.logspace(-30, 30, 601)
+    values = torch.cat((-size, size, torch.linspace(-30, 30, 4001)))[None, None]
+    found = image_of(Convolution(conv, activate=True)(maps_of(values)))
+    torch.testing.assert_close(found, functional.selu(values), rtol=1e-6, atol=1e-38)
+
+
+@torch.no_grad()
+def test_nan_stays() -> None:
+    conv = Conv(2, 3)
+    found = Convolution(conv, activate=True)(maps_of(torch.full((2, 4, 4), torch.nan)))
+    assert image_of(found).isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        (torch.zeros(1, 3, 64, 64, dtype=torch.float64), "not torch.float64 on cpu"),
+        (torch.zeros(1, 3, 64, 64, device="meta"), "not torch.float32 on meta"),
+        (torch.zeros(1, 3, 64, 65), "65"),
+    ],
+    ids=("double", "elsewhere", "size"),
+)
+def test_images_that_do_not_fit_are_told(image: Tensor, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        Native(build(preset("depthnet-tiny"), 0))(image)
+
+
+def test_networks_of_others_are_told() -> None:
+    with pytest.raises(InputError, match="run DepthNets, not a"):
+        Native(skeleton(BASELINES["resnet18"], (64, 64)))
+
+
+def test_a_compiler_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(InputError, match="no-such-compiler is not installed"):
+        kernels.__wrapped__()
+
+
+def test_a_compiler_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "false")
+    with pytest.raises(InputError, match=r"false cannot compile native\.cpp"):
+        kernels.__wrapped__()
