@@ -84,7 +84,7 @@ def _rows(session: Session, model: Any, wanted: Iterable[ColumnElement[bool]]) -
     trial = models.TrialModel
     query = select(model.trial_id, *columns).join(trial, trial.trial_id == model.trial_id)
     found: Rows = defaultdict(list)
-    for row in session.execute(query.where(*wanted).order_by(key)):
+    for row in session.connection().execute(query.where(*wanted).order_by(key)):
         found[row[0]].append(row[1:])
     return found
 
