@@ -14,10 +14,12 @@ from strategies import designs, family, genomes, members
 from nano.cost.count import count
 from nano.design.design import WIDEST, Design, Module, Stage, Upconv
 from nano.design.genes import Gene, Genome
+from nano.design.kinds import design_from_plain
 from nano.design.knobs import LIMITS, Knob, check_knobs, knob_names
 from nano.design.presets import PRESETS, preset, prototype
 from nano.design.prototype import Prototype
 from nano.errors import DesignError
+from nano.files import to_plain
 
 SIZE = (64, 192)
 TINY = family("depthnet-tiny")
@@ -52,6 +54,21 @@ def test_any_masked_genome_is_a_design_and_comes_back(member: tuple[Prototype, G
     known, genome = member
     assert known.genome_of(known.design(genome)) == genome
     assert known.masked(genome) == genome
+
+
+@settings(max_examples=60)
+@given(genomes(("depthnet-tiny",)), st.data())
+def test_a_window_of_another_size_anywhere_is_another_family(
+    member: tuple[Prototype, Genome], data: st.DataObject
+) -> None:
+    known, genome = member
+    plain = to_plain(known.design(genome))
+    parts = [plain["stem"], *(m for stage in plain["stages"] for m in stage["modules"])]
+    parts += [up[name] for up in plain["decoder"] for name in ("a", "b")]
+    data.draw(st.sampled_from(parts))["kernel"] += 2
+    other = design_from_plain(plain, "altered")
+    assert isinstance(other, Design)
+    assert known.expressed(other) is None
 
 
 @settings(max_examples=40)
