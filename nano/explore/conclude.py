@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from nano.explore.belief import Belief
@@ -22,8 +23,8 @@ from nano.explore.study import StudyFile
 from nano.files import to_plain
 from nano.records import Confirmation, Evaluation
 from nano.report.findings import headline
-from nano.report.run import read_run
-from nano.report.tables import write_trials_csv
+from nano.report.run import Run, read_run
+from nano.report.tables import write_csv
 
 _log = logging.getLogger("nano.explore")
 
@@ -70,8 +71,6 @@ def conclude(
     workers: int,
 ) -> int:
     """Write what is derived (best, run.json, trials.csv, report.html) and say what was found."""
-    from nano.report.page import write_report  # matplotlib: no search should wait for it
-
     evaluations = store.evaluations()
     if confirmations is not None:
         folder.sweep()
@@ -100,9 +99,10 @@ def conclude(
     }
     store.conclude(found.best, found.kept)
     folder.write_run({**clock.record, "summary": summary})
-    write_trials_csv(folder.path)
-    page = write_report(folder.path)
-    answer = headline(read_run(folder.path))  # the same words on the terminal and on the page
+    run = read_run(folder.path)
+    write_csv(run)
+    page = write_report(run)
+    answer = headline(run)  # the same words on the terminal and on the page
     _log.info("ended with exit code %d: %s", code, answer)
     if options.show == "json":
         print(json.dumps({"event": "summary", **summary}, allow_nan=False))
@@ -110,10 +110,22 @@ def conclude(
     if confirmations is None:
         print(f"{len(evaluations)} of {found.trials} trials done; the same command goes on")
     print(answer)
-    if found.best is not None and study.evaluate is None:
-        print(f"model: {folder.best}")
-        print(f"next: python -m nano.train {folder.best} --data {folder.path / 'study.toml'}")
-    elif found.best is not None:
-        print(f"design: {folder.best / 'design.json'}")
+    if found.best is not None:
+        print("\n".join(_next(study, folder)))
     print(f"report: {page}")
     return code
+
+
+def write_report(run: Run) -> Path:
+    """As `nano.report.page.write_page`; matplotlib comes with it, and no search waits for that."""
+    from nano.report.page import write_page
+
+    return write_page(run)
+
+
+def _next(study: StudyFile, folder: RunFolder) -> list[str]:
+    """Where the best design is, and what to do with it."""
+    if study.evaluate is not None:
+        return [f"design: {folder.best / 'design.json'}"]
+    again = f"python -m nano.train {folder.best} --data {folder.path / 'study.toml'}"
+    return [f"model: {folder.best}", f"next: {again}"]

@@ -25,7 +25,9 @@ def in_this_process(tmp_path_factory: pytest.TempPathFactory, without_sync: None
 def toy(in_this_process: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
     """A study whose whole run takes a fraction of a second, in this process."""
     # Figures are most of what is left of the time; `finished` has a real report.
-    monkeypatch.setattr("nano.report.page.write_report", lambda folder: folder / "report.html")
+    monkeypatch.setattr(
+        "nano.explore.conclude.write_report", lambda run: run.folder / "report.html"
+    )
     return Toy(tmp_path / "toy")
 
 
