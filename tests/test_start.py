@@ -52,3 +52,15 @@ def test_list_of_commands_gives_each_one_line() -> None:
     )
     for command, purpose in COMMANDS.items():
         assert sum(command in line and purpose in line for line in done.stdout.splitlines()) == 1
+
+
+def test_a_search_does_not_wait_for_what_only_some_studies_need() -> None:
+    others = ("asyncssh", "bottle", "h5py", "matplotlib", "onnx", "onnxruntime", "ray")
+    probe = (
+        "import sys, nano.explore.run, nano.explore.serve;"
+        f"sys.exit(str(sorted(set({others!r}) & set(sys.modules))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=120
+    )
+    assert done.stderr.strip() == "[]"

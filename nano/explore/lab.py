@@ -10,7 +10,6 @@ import torch
 from nano.bench.turns import Turns, turns_here
 from nano.data.sets import prepare_sets
 from nano.evaluate.protocol import protocol_of
-from nano.explore.afar import Afar
 from nano.explore.folder import RunFolder
 from nano.explore.gauge import Gauge, Instrument
 from nano.explore.here import Device, Here
@@ -53,6 +52,8 @@ def instrument_of(study: StudyFile, cache: Path) -> Instrument | None:
     if table is None:
         return None
     if table.host is not None:
+        from nano.explore.afar import Afar  # comes with onnx, which other studies need not wait for
+
         return Afar(
             host=table.host,
             size=study.size,
