@@ -291,12 +291,13 @@ def kernels() -> ctypes.CDLL:
         command = [compiler, *FLAGS, str(source), "-o", str(library)]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             raise InputError(
-                f"the native kernels need a C++ compiler, and {compiler} is not installed"
+                f"the native kernels need a C++ compiler, and {compiler} is no program here"
             ) from None
         except subprocess.CalledProcessError as failed:
-            raise InputError(f"{compiler} cannot compile {source.name}: {failed.stderr}") from None
+            told = failed.stderr.strip()
+            raise InputError(f"{compiler} cannot compile {source.name}: {told}") from None
         try:
             loaded = ctypes.CDLL(str(library))
         except OSError as failed:

@@ -146,9 +146,12 @@ def test_networks_of_others_are_told() -> None:
         Native(skeleton(BASELINES["resnet18"], (64, 64)))
 
 
-def test_a_compiler_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(InputError, match="no-such-compiler is not installed"):
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "/"])
+def test_a_compiler_that_is_not_there_is_told(
+    monkeypatch: pytest.MonkeyPatch, compiler: str
+) -> None:
+    monkeypatch.setenv("CXX", compiler)
+    with pytest.raises(InputError, match=f"and {compiler} is no program here"):
         kernels.__wrapped__()
 
 
