@@ -155,7 +155,7 @@ def from_plain(
         # By way of JSON text, because only there strict typing admits lists for tuples.
         value: Value = _adapter(kind).validate_json(to_json(plain), strict=True)
         return value
-    except PydanticSerializationError as no_text:  # half a character, which no text can hold
+    except PydanticSerializationError as no_text:  # half a character, or endlessly deep
         raise error(f"{where}: {cls.__name__}: {no_text}") from no_text
     except ValidationError as invalid:
         # A misspelt key is also a missing one: that it is misspelt is the better thing to say.
@@ -186,6 +186,8 @@ def _explained(cls: type, found: ErrorDetails) -> str:
         return f"{place}: unknown key{hint if known else ''}"
     if kind == "missing":
         return f"{place}: missing"
+    if kind == "json_invalid":  # lists in lists, more than pydantic follows; the text tells nothing
+        return f"{place}: {found['msg']}"
     message = f"{place}: {found['msg'].removeprefix('Value error, ')}"
     # A complaint of the value itself, which already says what came, is about all of it.
     if kind != "value_error" and not isinstance(came, dict | list):

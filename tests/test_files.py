@@ -364,6 +364,14 @@ def test_nested_values_come_back_equal_and_none_is_left_out(tree: Tree) -> None:
     assert noted == [leaf.note is not None for leaf in tree.leaves]
 
 
+def nested(depth: int) -> list[Any]:
+    """Lists in a list."""
+    held: list[Any] = []
+    for _ in range(depth):
+        held = [held]
+    return held
+
+
 @pytest.mark.parametrize(
     ("plain", "told"),
     [
@@ -380,6 +388,8 @@ def test_nested_values_come_back_equal_and_none_is_left_out(tree: Tree) -> None:
         ({"best": {"size": [1.0, 2]}}, "best.size.0: .*integer, got 1.0"),
         ({"best": {"size": [1, 2], "note": 3}}, "best.note: .*string, got 3"),
         ({"best": {"size": [1, 2], "note": "\ud800"}}, "t.json: Tree: Error serializing to JSON"),
+        ({"best": {"size": nested(240)}}, r"^t.json: Tree: Invalid JSON: recursion .*column \d+$"),
+        ({"best": {"size": nested(5000)}}, "t.json: Tree: .*depth exceeded$"),
         ({"best": {}}, "best.size: missing"),
         ({"leavs": []}, "t.json: leavs: unknown key; perhaps 'leaves'?"),
         ([], "t.json: Tree: .*object"),

@@ -216,7 +216,8 @@ def check(runtime: str, setting: Setting) -> None:
     if setting.device == CUDA and not torch.cuda.is_available():
         raise InputError("device cuda: torch sees no CUDA device here; use cpu")
     if runtime == "native" and (setting.precision, setting.threads) != ("float32", 1):
-        raise InputError("runtime native computes in float32 on one thread: use --threads 1")
+        came = f"precision {setting.precision}, threads {setting.threads}"
+        raise InputError(f"runtime native knows precision float32, threads 1 only, not {came}")
     compiler = os.environ.get("CXX", "g++")  # as torch.compile looks for it
     compiles = runtime in ("compile", "native") and setting.device == CPU
     if compiles and shutil.which(compiler) is None:

@@ -213,6 +213,7 @@ def check_study(study: StudyFile, origin: Origin) -> None:
         (("data", "protocol"), lambda: _check_protocol(study.data)),
         (("data",), lambda: check_splits(study.data)),
         (("stages", "rungs"), grow),
+        (("device", "runtime"), partial(_check_runtime, study)),
         (("utility", "trade_off"), partial(_check_trade_off, study)),
     ]
     for path, check in checks:
@@ -242,6 +243,16 @@ def _check_protocol(data: AnyTable) -> None:
             f'[data] protocol = "{data.protocol}": unknown; {suggestion(data.protocol, PROTOCOLS)}'
         )
     check_truth(f'[data] set = "{data.set}"', truth_kind(data), PROTOCOLS[data.protocol])
+
+
+def _check_runtime(study: StudyFile) -> None:
+    if study.device is None or study.device.runtime != "native":
+        return
+    if study.prototype.name != "depthnet":
+        raise StudyError(
+            f'[device] runtime = "native" runs depthnets, not [prototype] name ='
+            f' "{study.prototype.name}"; use "eager", "compile" or "onnxruntime"'
+        )
 
 
 def _check_trade_off(study: StudyFile) -> None:

@@ -30,7 +30,7 @@ inline long whole(long channels) { return (channels + LANES - 1) / LANES * LANES
 
 // e^x - 1 = 2^n (e^r - 1) + (2^n - 1) with x = n ln 2 + r, which loses no digits near zero; e^r - 1
 // by its Taylor series to r^6, which leaves 1.3e-7 at |r| = ln 2 / 2. Below -20 nothing changes.
-// NaN stays NaN, in x - low.
+// NaN stays NaN, in x - low, and minus infinity becomes it.
 inline Vector selu(Vector x) {
     const Vector zero = {};
     const float round = 12582912.f;  // 1.5 * 2^23: adding it leaves an integer in the low bits

@@ -10,6 +10,7 @@ this processor, in seconds, by the compiler that ``CXX`` names, else g++.
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import os
 import subprocess
@@ -68,7 +69,8 @@ class Maps:
 
 def room_for(size: tuple[int, int], channels: int) -> Maps:
     """No maps yet, and room for that many: the kernels write whole vectors."""
-    return Maps(array=torch.empty(*size, whole(channels)), channels=0)
+    array = torch.empty(*size, whole(channels), dtype=torch.float32, device="cpu")
+    return Maps(array=array, channels=0)
 
 
 def whole(channels: int) -> int:
@@ -80,14 +82,14 @@ class Native:
     """A trained DepthNet as calls of the kernels; reads what `DepthNet.forward` reads.
 
     Raises:
-        InputError: Not a DepthNet, or no C++ compiler is there.
+        InputError: Not a DepthNet, or the kernels cannot be had (see `kernels`).
     """
 
     def __init__(self, network: nn.Module) -> None:
         if not isinstance(network, DepthNet):
             raise InputError(f"the native kernels run DepthNets, not a {type(network).__name__}")
         kernels()
-        network = rewritten(network.eval()).float().cpu()
+        network = rewritten(copy.deepcopy(network).eval().float().cpu())
         assert isinstance(network, DepthNet)
         self.design = network.design
         self.stem = Convolution(network.stem.conv, activate=True)
@@ -95,17 +97,23 @@ class Native:
         self.decoder = [Step(pair) for pair in network.decoder]
         self.head = Convolution(network.head, activate=False)
 
-    def __call__(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 1 H/2 W/2"]:
-        """The head's raw output.
+    def __call__(self, image: Tensor) -> Float[Tensor, "B 1 h w"]:
+        """The head's raw output, at half the size of images of B x 3 x H x W.
 
         Raises:
-            InputError: The image is not float32 on the CPU, or of a size that does not fit.
+            InputError: The image is not float32 on the CPU, or of a shape that does not fit.
         """
         if image.dtype != torch.float32 or image.device.type != "cpu":
             what = f"{image.dtype} on {image.device}"
             raise InputError(f"the native kernels read torch.float32 on cpu, not {what}")
-        self.design.check_size((image.shape[2], image.shape[3]))
-        return torch.stack([self._one(each) for each in image])
+        if image.dim() != 4 or image.shape[1] != 3:
+            raise InputError(f"the native kernels read B x 3 x H x W, not {tuple(image.shape)}")
+        height, width = image.shape[2:]
+        self.design.check_size((height, width))
+        output = image.new_empty(len(image), 1, height // 2, width // 2)
+        for one, place in zip(image, output, strict=True):
+            place.copy_(self._one(one))
+        return output
 
     def _one(self, image: Float[Tensor, "3 H W"]) -> Float[Tensor, "1 H/2 W/2"]:
         stem = self.stem(Maps(array=image.permute(1, 2, 0).contiguous(), channels=3))
@@ -199,7 +207,7 @@ class Stage:
 
     def __call__(self, maps: Maps) -> Maps:
         """The maps after the transition."""
-        array = torch.empty(*maps.size, whole(self.transition.inputs + LANES - 1))
+        array = room_for(maps.size, self.transition.inputs + LANES - 1).array
         array[:, :, : maps.channels] = maps.array[:, :, : maps.channels]
         maps = Maps(array=array, channels=maps.channels)
         for member in self.members:
@@ -243,7 +251,7 @@ def pool(maps: Maps) -> Maps:
 def packed(conv: Conv) -> Tensor:
     """Weights in the order in which native.cpp reads them: by panels, each with its bias first."""
     matrix = conv.weight.permute(2, 3, 1, 0).reshape(-1, conv.out_channels)
-    bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias
+    bias = matrix.new_zeros(conv.out_channels) if conv.bias is None else conv.bias
     rows = torch.cat((bias[None], matrix)).detach()
     rows = functional.pad(rows, (0, whole(conv.out_channels) - conv.out_channels))
     return torch.cat([panel.flatten() for panel in torch.split(rows, PANEL, dim=1)])
@@ -273,7 +281,8 @@ def kernels() -> ctypes.CDLL:
     """The kernels, compiled for this processor: once in a process, in seconds.
 
     Raises:
-        InputError: There is no C++ compiler, or it cannot compile them.
+        InputError: There is no C++ compiler, it cannot compile them, or the folder for temporary
+            files may hold no programs.
     """
     source = Path(__file__).with_suffix(".cpp")
     compiler = os.environ.get("CXX", "g++")
@@ -282,13 +291,19 @@ def kernels() -> ctypes.CDLL:
         command = [compiler, *FLAGS, str(source), "-o", str(library)]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             raise InputError(
-                f"the native kernels need a C++ compiler, and {compiler} is not installed"
+                f"the native kernels need a C++ compiler, and {compiler} is no program here"
             ) from None
         except subprocess.CalledProcessError as failed:
-            raise InputError(f"{compiler} cannot compile {source.name}: {failed.stderr}") from None
-        loaded = ctypes.CDLL(str(library))
+            told = failed.stderr.strip()
+            raise InputError(f"{compiler} cannot compile {source.name}: {told}") from None
+        try:
+            loaded = ctypes.CDLL(str(library))
+        except OSError as failed:
+            raise InputError(
+                f"the native kernels cannot be loaded: {failed}; TMPDIR may name another folder"
+            ) from None
     for function, arguments in SIGNATURES.items():
         kinds = [{"p": ctypes.c_void_p, "n": ctypes.c_long}[kind] for kind in arguments]
         getattr(loaded, function).argtypes = kinds

@@ -63,6 +63,18 @@ def test_metric_and_margins_have_names_and_no_record_is_poured_out(page: Page) -
     assert not {"design", "evaluation", "owner"} & set(told)
 
 
+def test_a_waiting_trial_tells_what_it_will_be_and_an_ended_one_nothing_twice(make: Make) -> None:
+    folder = make()
+    storage = open_storage(f"sqlite:///{folder / 'study.db'}")
+    study = optuna.load_study(study_name="made", storage=storage)
+    first = study.trials[0]
+    study.enqueue_trial(first.params)
+    ended, *_, waiting = Page(folder).detail()["trials"]
+    assert (waiting["state"], ended["state"]) == ("Waiting", "Complete")
+    assert {one["name"] for one in waiting["fixed_params"]} == set(first.params)
+    assert not ended["fixed_params"] and len(ended["params"]) == len(first.params)
+
+
 def test_the_note_has_a_leaderboard_requirements_and_pictures_that_load(page: Page) -> None:
     note = page.detail()["note"]["body"]
     rows = re.findall(r"^\| #(\d+) \| (yes|no) ", note, re.MULTILINE)

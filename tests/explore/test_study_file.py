@@ -112,6 +112,13 @@ def test_what_is_wrong_is_told_in_one_line_with_its_place(write: Write, added: s
     assert message.startswith(f"{path}:{line}: ") or f"line {line}," in message
 
 
+def test_the_native_kernels_are_for_depthnets(write: Write) -> None:
+    path = write(BEGINNING + "[device]\nkind = 'cpu'\nruntime = 'native'")
+    assert read_study(path).device is not None
+    with pytest.raises(InputError, match=r':11: .*runs depthnets, not .* name = "fastdepth"'):
+        read_study(path, ["prototype={name='fastdepth'}"])
+
+
 OVERRIDDEN_WRONG = {
     "seed=-1": "seed: input should be greater than or equal to 0, got -1",
     "seed=true": "seed: input should be a valid integer, got True",

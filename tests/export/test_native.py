@@ -85,10 +85,44 @@ def test_selu_is_torch_s_from_the_smallest_to_the_largest() -> None:
 
 
 @torch.no_grad()
-def test_nan_stays() -> None:
+@pytest.mark.parametrize("value", [torch.nan, -torch.inf])
+def test_what_is_no_number_is_not_hidden(value: float) -> None:
     conv = Conv(2, 3)
-    found = Convolution(conv, activate=True)(maps_of(torch.full((2, 4, 4), torch.nan)))
+    conv.weight.fill_(1)
+    found = Convolution(conv, activate=True)(maps_of(torch.full((2, 4, 4), value)))
     assert image_of(found).isnan().all()
+
+
+def test_a_network_in_training_stays_as_it_is() -> None:
+    network = build(preset("depthnet-tiny"), 0).train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    Native(network)(noise(1, 3, 64, 64))
+    assert all(part.training for part in network.modules())
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("batch", [0, 3])
+def test_images_come_in_any_number_and_order_of_memory(batch: int) -> None:
+    network = trained(build(preset("depthnet-tiny"), 0), 0)
+    image = noise(batch, 64, 96, 6)[..., ::2].permute(0, 3, 1, 2)
+    found = Native(network)(image)
+    assert found.shape == network(image).shape
+    torch.testing.assert_close(found, network(image), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_torch_s_default_type_is_not_asked() -> None:
+    network = trained(build(preset("depthnet-tiny"), 0), 0)
+    image = noise(1, 3, 64, 64)
+    wanted = network(image)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = Native(network)(image)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert close(found, wanted)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +131,10 @@ def test_nan_stays() -> None:
         (torch.zeros(1, 3, 64, 64, dtype=torch.float64), "not torch.float64 on cpu"),
         (torch.zeros(1, 3, 64, 64, device="meta"), "not torch.float32 on meta"),
         (torch.zeros(1, 3, 64, 65), "65"),
+        (torch.zeros(1, 1, 64, 64), r"not \(1, 1, 64, 64\)"),
+        (torch.zeros(3, 64, 64), r"not \(3, 64, 64\)"),
     ],
-    ids=("double", "elsewhere", "size"),
+    ids=("double", "elsewhere", "size", "grey", "alone"),
 )
 def test_images_that_do_not_fit_are_told(image: Tensor, told: str) -> None:
     with pytest.raises(InputError, match=told):
@@ -110,13 +146,22 @@ def test_networks_of_others_are_told() -> None:
         Native(skeleton(BASELINES["resnet18"], (64, 64)))
 
 
-def test_a_compiler_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(InputError, match="no-such-compiler is not installed"):
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "/"])
+def test_a_compiler_that_is_not_there_is_told(
+    monkeypatch: pytest.MonkeyPatch, compiler: str
+) -> None:
+    monkeypatch.setenv("CXX", compiler)
+    with pytest.raises(InputError, match=f"and {compiler} is no program here"):
         kernels.__wrapped__()
 
 
 def test_a_compiler_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "false")
     with pytest.raises(InputError, match=r"false cannot compile native\.cpp"):
+        kernels.__wrapped__()
+
+
+def test_a_folder_that_may_hold_no_programs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "true")  # makes nothing to load
+    with pytest.raises(InputError, match=r"cannot be loaded: .*native\.so"):
         kernels.__wrapped__()
