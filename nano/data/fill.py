@@ -55,7 +55,10 @@ def fill(
     _check(depth, image, method, name)
     metres = depth.astype(np.float64)
     if method != "none":
-        metres = np.where(metres > 0, metres, _FILLERS[method](metres, image))
+        known = metres[metres > 0]
+        # Every method takes means of what is known; rounding may exceed it where little holds them.
+        filled = np.clip(_FILLERS[method](metres, image), known.min(), known.max())
+        metres = np.where(metres > 0, metres, filled)
     return metres.astype(np.float32)
 
 
