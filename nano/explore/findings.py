@@ -16,7 +16,7 @@ from nano.score import AT_MOST_COUNTED, MEASURED
 # Probability to hold from which a design is confirmed in the order of its score, batch by batch:
 # where a bold batch failed, the next one is more careful.
 CHANCES = (0.5, 0.8, 0.95)
-SURE = 0.8  # probability to hold, after confirming, that a claim should have
+SURE = 0.9  # probability to hold, after confirming, that a claim should have
 
 Holds = Callable[[Sequence[Confirmation]], Mapping[int, float]]
 Confirm = Callable[[Sequence[Evaluation]], list[Confirmation] | None]
