@@ -12,7 +12,7 @@ import pytest
 from nano.design.presets import prototype
 from nano.explore.belief import Belief, probabilities
 from nano.explore.caps import Caps
-from nano.explore.findings import chosen, confirmed, finalists
+from nano.explore.findings import SURE, chosen, confirmed, finalists
 from nano.explore.inquisitor import Foreseen
 from nano.explore.stages import Judge, confirmation, counted
 from nano.records import Accuracy, Confirmation, Evaluation, Reading
@@ -110,8 +110,8 @@ def test_of_designs_that_held_the_best_that_is_sure_is_claimed() -> None:
     claimed = [
         chosen(found, JUDGE, holds)
         for holds in (
-            {best: 0.85, second: 0.99, third: 0.99},
-            {best: 0.5, second: 0.9, third: 0.99},
+            {best: SURE, second: 0.99, third: 0.99},
+            {best: SURE - 0.01, second: SURE, third: 0.99},
             {best: 0.5, second: 0.6, third: 0.7},
         )
     ]
