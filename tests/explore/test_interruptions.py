@@ -185,7 +185,7 @@ def test_a_function_that_prints_does_not_disturb_json(toy: Toy, start: Start) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_kills_at_random_instants_lose_and_double_nothing(
     toy: Toy, start: Start, undisturbed: list[tuple[object, ...]], seed: int
 ) -> None:
@@ -211,7 +211,7 @@ def test_kills_at_random_instants_lose_and_double_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_driver_killed_while_it_asks_or_tells_leaves_no_half_trial(
     toy: Toy, start: Start, undisturbed: list[tuple[object, ...]], seed: int
 ) -> None:

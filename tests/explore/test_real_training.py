@@ -115,7 +115,7 @@ def on_one_core() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_interrupted_at_random_and_resumed_it_finds_what_an_undisturbed_study_does(
     toy: Toy, undisturbed: list[tuple[object, ...]], seed: int
 ) -> None:
