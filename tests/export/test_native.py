@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_weights import trained
 from strategies import designs
 from torch import Tensor
 from torch.nn import functional
@@ -18,22 +19,10 @@ from nano.errors import InputError
 from nano.export.native import Convolution, Expansion, Maps, Native, kernels
 from nano.networks.blocks import EP, Conv
 from nano.networks.catalog import BASELINES
-from nano.networks.depthnet import DepthNet, build
+from nano.networks.depthnet import build
 from nano.networks.start import skeleton
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
-
-
-def trained(network: DepthNet, seed: int) -> DepthNet:
-    """Biases and batch-norm statistics as after a training, not at their start."""
-    random = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in network.state_dict().items():
-            if name.endswith("var"):
-                tensor.uniform_(0.5, 2, generator=random)
-            elif tensor.dtype.is_floating_point and tensor.dim() == 1:
-                tensor.add_(0.3 * torch.randn(tensor.shape, generator=random))
-    return network.eval()
 
 
 def noise(*shape: int) -> Tensor:
@@ -58,7 +47,7 @@ def close(found: Tensor, wanted: Tensor) -> bool:
 @settings(max_examples=40, deadline=None)
 @given(design=designs(), seed=st.integers(0, 999), wide=st.integers(1, 3))
 def test_output_is_torch_s(design: Design, seed: int, wide: int) -> None:
-    network = trained(build(design, seed), seed)
+    network = trained(design, seed)
     image = noise(2, 3, 2 * design.stride, wide * design.stride)
     assert close(Native(network)(image), network(image))
 
@@ -105,7 +94,7 @@ def test_a_network_in_training_stays_as_it_is() -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("batch", [0, 3])
 def test_images_come_in_any_number_and_order_of_memory(batch: int) -> None:
-    network = trained(build(preset("depthnet-tiny"), 0), 0)
+    network = trained(preset("depthnet-tiny"), 0)
     image = noise(batch, 64, 96, 6)[..., ::2].permute(0, 3, 1, 2)
     found = Native(network)(image)
     assert found.shape == network(image).shape
@@ -114,7 +103,7 @@ def test_images_come_in_any_number_and_order_of_memory(batch: int) -> None:
 
 @torch.no_grad()
 def test_torch_s_default_type_is_not_asked() -> None:
-    network = trained(build(preset("depthnet-tiny"), 0), 0)
+    network = trained(preset("depthnet-tiny"), 0)
     image = noise(1, 3, 64, 64)
     wanted = network(image)
     torch.set_default_dtype(torch.float64)

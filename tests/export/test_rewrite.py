@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_weights import trained
 from strategies import designs
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,23 +19,10 @@ from nano.design.design import Design
 from nano.design.presets import preset
 from nano.export.rewrite import fold_norms, mix_low, pool_first, rewritten
 from nano.networks.catalog import BASELINES
-from nano.networks.depthnet import DepthNet, build
+from nano.networks.depthnet import DepthNet
 from nano.networks.start import skeleton
 
 PAPER = (384, 1280)
-
-
-def trained(design: Design, seed: int) -> DepthNet:
-    """Biases and batch-norm statistics as after a training, not at their start."""
-    network = build(design, seed)
-    random = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in network.state_dict().items():
-            if name.endswith("var"):
-                tensor.uniform_(0.5, 2, generator=random)
-            elif tensor.dtype.is_floating_point and tensor.dim() == 1:
-                tensor.add_(0.3 * torch.randn(tensor.shape, generator=random))
-    return network.eval()
 
 
 def macs(network: nn.Module, size: tuple[int, int]) -> int:
