@@ -54,6 +54,7 @@ def test_list_of_commands_gives_each_one_line() -> None:
         assert sum(command in line and purpose in line for line in done.stdout.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_search_does_not_wait_for_what_only_some_studies_need() -> None:
     others = ("asyncssh", "bottle", "h5py", "matplotlib", "onnx", "onnxruntime", "ray")
     probe = (

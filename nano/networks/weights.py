@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import re
 import struct
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -126,7 +127,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        plain: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Which pickle protocol wrote it matters to nobody: it loads, or is refused below.
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            plain: Any = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as damaged:
         raise DataError(f"{path}: not a whole safetensors file: {damaged}") from damaged
     except pickle.UnpicklingError as refused:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kitti_trees import real
 from numpy.typing import NDArray
 
-from benchmarks.fill import port, sparse_lu
+from benchmarks.fill import port, sparse_lu, system
 from nano.data.colorization import affinities
 from nano.data.dissection import OFFSETS, solve
 from nano.data.fill import METHODS, fill
@@ -38,11 +38,17 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @given(size=sizes, seed=seeds, known=st.floats(0, 1))
+@example(size=(1, 23), seed=1, known=0.0)  # condition 1e13: two solvers differ by 7e-5
 def test_levin_is_the_published_definition_to_a_millionth(
     size: tuple[int, int], seed: int, known: float
 ) -> None:
     depth, image = frame(size, seed, known)
-    np.testing.assert_allclose(fill(depth, image, "levin"), port(depth, image), rtol=1e-6)
+    # Noise on a strip may all but cut it in two. What rounding does to a solution is bounded by the
+    # system's condition; the published definition's own solution is no surer than that.
+    matrix = system(depth, image)[0].toarray()
+    sure = np.linalg.cond(matrix, np.inf) * np.finfo(float).eps
+    wanted = port(depth, image)
+    np.testing.assert_allclose(fill(depth, image, "levin"), wanted, rtol=max(1e-6, sure))
 
 
 def test_levin_of_a_real_frame_is_the_published_definition_to_a_millionth() -> None:

@@ -70,6 +70,7 @@ class _Held:
 # --- the instrument ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_design_is_exported_sent_and_measured_there_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,9 +70,8 @@ def same(toy: Toy, undisturbed: list[tuple[object, ...]]) -> None:
     assert [(e.key, e.stage, e.netscore, e.reason) for e in toy.evaluations()] == undisturbed
 
 
-@pytest.mark.parametrize(
-    "asked", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop_once_it_ends_in_order_and_the_same_command_goes_on(
     toy: Toy, start: Start, undisturbed: list[tuple[object, ...]], asked: signal.Signals
 ) -> None:

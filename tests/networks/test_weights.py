@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -222,6 +222,7 @@ def test_a_damaged_file_is_one_clear_error(
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=60), kind=st.sampled_from(KINDS))
+@example(content=b"\x80\x00", kind=".pt")  # a pickle protocol that torch warns of
 def test_any_bytes_are_tensors_or_one_clear_error(
     content: bytes, kind: str, tmp_path: Path
 ) -> None:

@@ -144,6 +144,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(
     assert "preparing" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_command_goes_on_where_it_was(
     study: list[str], tmp_path: Path, sent: signal.Signals, code: int
