@@ -5,43 +5,18 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from beartype import BeartypeConf
-from beartype.claw import beartype_packages
+from checked_types import check_types
 from hypothesis import HealthCheck, settings
-from jaxtyping import install_import_hook
 
-ROOT = Path(__file__).parents[1]
-# The tests check every call's types. jaxtyping also finds shapes that disagree among arguments, but
-# binds each call anew, at ten times the cost: it gets the packages with shapes, and the modules
-# whose annotations name what only type checkers import (and a base class's type variable), which it
-# passes over.
-SHAPED = ["nano.data", "nano.evaluate", "nano.export", "nano.networks", "nano.train"]
-UNRESOLVED = ["nano.design.fastdepth_prototype", "nano.design.prototype"] + [
-    ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for path in sorted((ROOT / "nano").rglob("*.py"))
-    if "if TYPE_CHECKING:" in path.read_text(encoding="utf-8")
-]
-OTHERS = sorted({f"nano.{path.stem}" for path in (ROOT / "nano").glob("[!_.]*")} - {*SHAPED})
-# An int where a float is asked is right to Python, to mypy, and so to beartype.
-install_import_hook(
-    [*SHAPED, *UNRESOLVED], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-)
-beartype_packages(
-    OTHERS,
-    conf=BeartypeConf(
-        is_pep484_tower=True, claw_is_pep526=False, claw_skip_package_names=tuple(UNRESOLVED)
-    ),
-)
+check_types()  # of what is imported from here on
 
 settings.register_profile(
     "nano",
     deadline=None,
-    derandomize="CI"
-    in os.environ,  # a commit has one verdict; new examples are looked for elsewhere
+    derandomize="CI" in os.environ,  # one verdict a commit; new examples are looked for elsewhere
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,
 )
